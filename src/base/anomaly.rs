@@ -1,0 +1,164 @@
+//! Faults of the traffic: they go beside the data as events, never back as errors.
+
+use super::stamp::Stamp;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// What was wrong with the traffic.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum AnomalyKind { $(#[doc = $text] $(#[$doc])* $name,)* }
+
+        impl AnomalyKind {
+            /// Every kind there is.
+            pub const ALL: &'static [AnomalyKind] = &[$(AnomalyKind::$name),*];
+
+            /// Stable short name, as written to `_anomalies` and used in filters.
+            pub fn code(self) -> &'static str {
+                match self { $(AnomalyKind::$name => $code,)* }
+            }
+
+            /// One sentence for people.
+            pub fn text(self) -> &'static str {
+                match self { $(AnomalyKind::$name => $text,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    CaptureDamaged = "capture-damaged", "The capture file is damaged or ends in the middle of a record";
+    PacketCut = "packet-cut", "Packets were cut by the snapshot length of the capture";
+    LinkUnsupported = "link-unsupported", "Frames of a link type that is not read";
+    PacketMalformed = "packet-malformed", "A packet's headers contradict its length";
+    FragmentsLost = "fragments-lost", "An IP datagram never became whole";
+    FragmentsOverlap = "fragments-overlap", "Fragments of an IP datagram overlap";
+    TunnelTooDeep = "tunnel-too-deep", "More tunnels inside one another than are followed";
+    BytesLost = "bytes-lost", "Bytes of a stream are not in the capture";
+    OverlapDiffers = "overlap-differs", "A retransmission carries other bytes than the first transmission";
+    StreamOutOfWindow = "stream-out-of-window", "A segment lies far outside its stream";
+    StartMissing = "start-missing", "The capture begins in the middle of the connection";
+    Evicted = "evicted", "State was given up because memory ran out";
+    HeadMalformed = "head-malformed", "A message head breaks the rules of HTTP";
+    HeadTooLarge = "head-too-large", "A message head is larger than the limit";
+    LengthConflict = "length-conflict", "Content-Length is repeated with other values, not a number, or stands beside Transfer-Encoding";
+    ChunkMalformed = "chunk-malformed", "The chunked coding of a body is broken";
+    BodyCutShort = "body-cut-short", "A body ended before its stated length";
+    ResponseWithoutRequest = "response-without-request", "A response whose request is not in the capture";
+    ResponseEarly = "response-early", "The response began before the request was complete";
+    GarbageSkipped = "garbage-skipped", "Bytes between messages that are no message";
+    TooManyExchanges = "too-many-exchanges", "More exchanges open on one connection than are followed";
+    CodingUnknown = "coding-unknown", "A content coding that cannot be undone";
+    CodingBroken = "coding-broken", "A body could not be decoded to its end";
+    BodyTooLarge = "body-too-large", "A body larger than is kept";
+    BodyBomb = "body-bomb", "A body that grows beyond reason when decoded";
+    MessageMalformed = "message-malformed", "A WebSocket, gRPC or event-stream message breaks its rules";
+    TooManyMessages = "too-many-messages", "More messages in one exchange than are kept";
+    DnsMalformed = "dns-malformed", "A DNS message that cannot be read";
+    RecordMalformed = "tls-record-malformed", "A TLS record or handshake message that cannot be read";
+    DecryptFailed = "decrypt-failed", "Ciphertext that does not decrypt with the keys at hand";
+    KeysMissing = "keys-missing", "No secrets for this encrypted connection";
+    CipherUnsupported = "cipher-unsupported", "A cipher suite that is not supported";
+    FrameMalformed = "frame-malformed", "An HTTP/2, HTTP/3 or QUIC frame breaks its rules";
+    HeaderStateLost = "header-state-lost", "Header compression state was lost with missing bytes; names may be unknown";
+    StreamError = "stream-error", "A stream was reset by an endpoint";
+    TimeBackwards = "time-backwards", "Frames are out of time order";
+}
+
+/// One fault, where it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anomaly {
+    /// What was wrong.
+    pub kind: AnomalyKind,
+    /// Where, when that is known.
+    pub stamp: Option<Stamp>,
+}
+
+/// A count of faults by kind that remembers where the first few were.
+#[derive(Debug, Clone, Default)]
+pub struct Anomalies {
+    seen: Vec<Seen>,
+}
+
+/// The faults of one kind.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What was wrong.
+    pub kind: AnomalyKind,
+    /// How often.
+    pub count: u64,
+    /// Where the first few were.
+    pub first: Vec<Stamp>,
+}
+
+impl Anomalies {
+    /// Notes a fault; at most `keep` stamps of a kind are kept.
+    pub fn note(&mut self, kind: AnomalyKind, stamp: Option<Stamp>, keep: usize) {
+        let seen = match self.seen.iter_mut().position(|seen| seen.kind == kind) {
+            Some(at) => &mut self.seen[at],
+            None => {
+                self.seen.push(Seen { kind, count: 0, first: Vec::new() });
+                let last = self.seen.len() - 1;
+                &mut self.seen[last]
+            }
+        };
+        seen.count += 1;
+        if let Some(stamp) = stamp
+            && seen.first.len() < keep
+        {
+            seen.first.push(stamp);
+        }
+    }
+
+    /// Adds what another count holds.
+    pub fn merge(&mut self, other: &Anomalies, keep: usize) {
+        for theirs in &other.seen {
+            for &stamp in &theirs.first {
+                self.note(theirs.kind, Some(stamp), keep);
+            }
+            if let Some(ours) = self.seen.iter_mut().find(|seen| seen.kind == theirs.kind) {
+                ours.count += theirs.count - theirs.first.len() as u64;
+            } else {
+                self.seen.push(theirs.clone());
+            }
+        }
+    }
+
+    /// Faults by kind, in the order of the kinds.
+    pub fn sorted(&self) -> Vec<&Seen> {
+        let mut all: Vec<&Seen> = self.seen.iter().collect();
+        all.sort_by_key(|seen| seen.kind);
+        all
+    }
+
+    /// True when nothing was wrong.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// How often this kind was seen.
+    pub fn count(&self, kind: AnomalyKind) -> u64 {
+        self.seen.iter().find(|seen| seen.kind == kind).map_or(0, |seen| seen.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_go_on_where_stamps_stop() {
+        let mut ours = Anomalies::default();
+        for frame in 0..10 {
+            let stamp = Stamp { frame: crate::base::FrameNumber(frame), ..Stamp::default() };
+            ours.note(AnomalyKind::BytesLost, Some(stamp), 3);
+        }
+        let mut sum = Anomalies::default();
+        sum.merge(&ours, 3);
+        sum.merge(&ours, 3);
+        sum.note(AnomalyKind::PacketCut, None, 3);
+        assert_eq!(sum.count(AnomalyKind::BytesLost), 20);
+        assert_eq!(sum.sorted()[0].kind, AnomalyKind::PacketCut);
+        assert_eq!(sum.sorted()[1].first.len(), 3);
+    }
+}

@@ -1,0 +1,86 @@
+//! What hostile traffic may cost: one plain value, passed at construction.
+
+/// Upper bounds of everything that traffic could make grow. Sizes in bytes, times in nanoseconds of capture time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// All buffered bytes of the engine together; beyond it the oldest idle state is evicted.
+    pub memory: usize,
+    /// Bytes of finished entries and large bodies kept in memory before they go to the temporary file.
+    pub spool_memory: usize,
+    /// One captured frame. Wireshark's own bound is 256 KiB for most links; USB and reassembled captures reach more.
+    pub frame: usize,
+    /// One pcapng block; a larger one ends the reading of that file.
+    pub capture_block: usize,
+    /// Fragments held back by all unfinished IP datagrams.
+    pub fragment_memory: usize,
+    /// Age at which an unfinished IP datagram is given up ([RFC 791 §3.2] suggests 15 s, RFC 8200 60 s).
+    pub fragment_age: u64,
+    /// Tunnels inside one another.
+    pub tunnel_depth: usize,
+    /// Open TCP connections; beyond it the one that was idle longest is closed.
+    pub connections: usize,
+    /// Bytes that one direction of a TCP connection holds back behind a hole.
+    pub tcp_hole: usize,
+    /// Segments that one direction of a TCP connection holds back behind a hole.
+    pub tcp_hole_segments: usize,
+    /// Time to wait for the bytes of a hole that the receiver has not acknowledged.
+    pub tcp_hole_age: u64,
+    /// Time without a packet after which a connection is taken as over when memory is needed.
+    pub idle: u64,
+    /// Bytes of a direction looked at before its protocol is given up as unknown.
+    pub detect: usize,
+    /// Bytes of one HTTP/1 head, or of one HTTP/2 or HTTP/3 field section after decoding (RFC 9113 §6.5.2).
+    pub head: usize,
+    /// Header fields in one head.
+    pub header_fields: usize,
+    /// Exchanges that may be open at once on one connection (pipelined, or streams).
+    pub open_exchanges: usize,
+    /// Decoded bytes of one body that are kept; the rest is counted, not kept.
+    pub body: u64,
+    /// Decoded bytes that one coded byte may become before a body is taken for a decompression bomb, once past 1 MiB.
+    pub body_ratio: u64,
+    /// Content codings stacked on one body.
+    pub codings: usize,
+    /// One WebSocket message after inflation.
+    pub message: usize,
+    /// Messages and events (WebSocket, SSE, gRPC) kept in one entry.
+    pub messages: usize,
+    /// DNS lookups remembered.
+    pub lookups: usize,
+    /// Anomalies of one kind kept with their stamp; more are only counted.
+    pub anomalies_kept: usize,
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const SECOND: u64 = 1_000_000_000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 64 * MIB,
+            spool_memory: 24 * MIB,
+            frame: MIB,
+            capture_block: 16 * MIB,
+            fragment_memory: 4 * MIB,
+            fragment_age: 60 * SECOND,
+            tunnel_depth: 8,
+            connections: 100_000,
+            tcp_hole: 4 * MIB,
+            tcp_hole_segments: 4096,
+            tcp_hole_age: 5 * SECOND,
+            idle: 120 * SECOND,
+            detect: 4 * KIB,
+            head: 256 * KIB,
+            header_fields: 1000,
+            open_exchanges: 1000,
+            body: 256 << 20,
+            body_ratio: 1100,
+            codings: 5,
+            message: 16 * MIB,
+            messages: 100_000,
+            lookups: 65_536,
+            anomalies_kept: 5,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Floor 0: what every room needs: a byte cursor, time and frame numbers, limits, the memory budget, the spool, anomalies.
+
+pub mod anomaly;
+pub mod budget;
+pub mod bytes;
+pub mod limits;
+pub mod spool;
+pub mod stamp;
+
+pub use anomaly::{Anomalies, Anomaly};
+pub use budget::{Budget, Lease};
+pub use bytes::{Reader, Short};
+pub use limits::Limits;
+pub use spool::Spool;
+pub use stamp::{FrameNumber, Span, Stamp, Timestamp};

@@ -1,0 +1,9 @@
+//! Floor 6: HTTP events become exchanges: pairing, bodies, content coding, messages inside bodies.
+
+pub mod connection;
+pub mod model;
+
+pub use connection::{Connection, ConnectionId, QuicFacts, TransportFacts};
+pub use model::{
+    Body, BodyEnd, Exchange, Informational, Kept, Outcome, Request, Response, StreamMessage, StreamMessageKind,
+};

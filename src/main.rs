@@ -1,0 +1,3 @@
+//! The `harshark` command.
+
+fn main() {}

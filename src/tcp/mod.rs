@@ -1,0 +1,7 @@
+//! Floor 3: one TCP connection, two halves: segments become ordered stream events.
+
+pub mod event;
+pub mod facts;
+
+pub use event::{Chunk, Side, StreamEvent};
+pub use facts::{Facts, Loss};
