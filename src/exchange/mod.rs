@@ -1,5 +1,6 @@
 //! Floor 6: HTTP events become exchanges: pairing, bodies, content coding, messages inside bodies.
 
+mod body;
 pub mod coding;
 pub mod connection;
 pub mod model;

@@ -32,6 +32,12 @@ pub struct Exchange {
     pub selected: bool,
     /// Arrival of response content: time and wire bytes, joined to a bounded number of steps.
     pub arrivals: Vec<(Stamp, u64)>,
+    /// Why no response came and when that was known, when none came.
+    pub unanswered: Option<(Abort, Stamp)>,
+    /// Comments that somebody wrote to frames of it.
+    pub comments: Vec<String>,
+    /// What heads and messages hold of the budget.
+    pub lease: Lease,
 }
 
 /// One direction's way to its end.

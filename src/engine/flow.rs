@@ -1,0 +1,95 @@
+//! One transport connection on its way through the engine: its layers, and what is known about it.
+
+use super::layer::{Done, Layer, Shared};
+use crate::base::{FrameNumber, Stamp};
+use crate::exchange::{Connection, ConnectionId, TransportFacts};
+use crate::http::Abort;
+use crate::tcp::{CloseReason, Facts, Side, StreamEvent};
+
+/// Frame comments remembered for a connection until an exchange takes them.
+const COMMENTS_KEPT: usize = 64;
+
+/// A TCP connection.
+pub(super) struct Flow {
+    layer: Layer,
+    /// Ordinal of the next request.
+    pub(super) number: u32,
+    /// Exchanges handed on.
+    pub(super) exchanges: u32,
+    comments: Vec<(FrameNumber, String)>,
+}
+
+impl Flow {
+    pub(super) fn new() -> Self {
+        Self { layer: Layer::new(0), number: 0, exchanges: 0, comments: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+        self.layer.push(side, event, shared, done);
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        self.layer.finish(abort(reason), stamp, shared, done);
+    }
+
+    /// Remembers what somebody wrote to a frame of this connection.
+    pub(super) fn comment(&mut self, frame: FrameNumber, text: &str) {
+        if self.comments.len() < COMMENTS_KEPT {
+            self.comments.push((frame, text.to_owned()));
+        }
+    }
+
+    /// Takes the comments written to frames of an exchange.
+    pub(super) fn comments(&mut self, from: FrameNumber, to: FrameNumber) -> Vec<String> {
+        self.comments.extract_if(.., |(frame, _)| (from..=to).contains(frame)).map(|(_, text)| text).collect()
+    }
+
+    /// What is known about the connection now.
+    pub(super) fn connection(&self, facts: &Facts, keep: usize) -> Connection {
+        let mut connection = from_facts(facts);
+        self.layer.anomalies(&mut connection.anomalies, keep);
+        connection.tls = self.layer.tls().cloned();
+        connection.protocol = self.layer.protocol().to_owned();
+        connection.exchanges = self.exchanges;
+        if self.layer.is_flipped() {
+            std::mem::swap(&mut connection.client, &mut connection.server);
+            connection.loss.reverse();
+            connection.bytes.reverse();
+            connection.opened = None;
+            connection.established = None;
+        }
+        connection
+    }
+}
+
+/// What is known of a connection that never carried a byte.
+pub(super) fn from_facts(facts: &Facts) -> Connection {
+    Connection {
+        id: ConnectionId(facts.first.frame),
+        client: facts.client,
+        server: facts.server,
+        first: facts.first,
+        last: facts.last,
+        opened: facts.opened,
+        established: facts.established,
+        rtt: facts.rtt,
+        transport: TransportFacts::Tcp,
+        tls: None,
+        loss: facts.loss,
+        bytes: facts.bytes,
+        anomalies: facts.anomalies.clone(),
+        protocol: "no data".to_owned(),
+        exchanges: 0,
+    }
+}
+
+/// Why the messages of a connection that ended so did not come to their end.
+fn abort(reason: CloseReason) -> Abort {
+    match reason {
+        CloseReason::Finished | CloseReason::Reused | CloseReason::Idle => Abort::Closed,
+        CloseReason::Reset => Abort::Reset,
+        CloseReason::Evicted => Abort::Evicted,
+        CloseReason::CaptureEnd => Abort::CaptureEnd,
+    }
+}
+

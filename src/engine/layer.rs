@@ -1,0 +1,304 @@
+//! What one byte-stream pair carries: HTTP in clear, TLS with HTTP in it, or a tunnel with either inside.
+
+use std::collections::BTreeMap;
+
+use super::Options;
+use crate::base::{Anomalies, Budget, Span, Spool, Stamp};
+use crate::exchange::{Exchange, Tracker};
+use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, Protocol, StreamId, Upgrade};
+use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tls::{self, KeyLog, Probe, TlsInfo};
+
+/// What all layers of a shard share while one event passes through them.
+pub(super) struct Shared<'s> {
+    pub(super) options: &'s Options,
+    pub(super) budget: &'s Budget,
+    pub(super) keys: &'s KeyLog,
+    pub(super) spool: &'s mut Spool,
+    /// Ordinal of the next request on the connection.
+    pub(super) number: &'s mut u32,
+}
+
+/// An exchange that is over, and the TLS session it came through.
+pub(super) type Done<'d> = &'d mut dyn FnMut(Exchange, Option<&TlsInfo>);
+
+/// One layer of a connection.
+pub(super) struct Layer {
+    state: State,
+    /// Layers above this one, the TCP connection's own being 0.
+    depth: usize,
+}
+
+enum State {
+    /// Too few bytes were seen to tell.
+    Undecided(Vec<Held>),
+    Clear(Box<Web>),
+    Tls(Box<tls::Session>, Box<Web>),
+}
+
+/// Bytes that wait until the layer is decided.
+struct Held {
+    side: Side,
+    data: Vec<u8>,
+    span: Span,
+    offset: u64,
+}
+
+impl Layer {
+    pub(super) fn new(depth: usize) -> Self {
+        Self { state: State::Undecided(Vec::new()), depth }
+    }
+
+    pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+        let State::Undecided(held) = &mut self.state else { return self.pass(side, event, shared, done) };
+        if let StreamEvent::Data(chunk) = event {
+            let mut first: Vec<u8> = held.iter().filter(|held| held.side == side).flat_map(|held| held.data.clone()).collect();
+            first.extend_from_slice(chunk.data.get(..chunk.data.len().min(64)).unwrap_or_default());
+            let is_tls = match tls::probe(&first) {
+                Probe::Yes => true,
+                Probe::No => false,
+                Probe::More => {
+                    let Chunk { data, span, offset } = chunk;
+                    held.push(Held { side, data: data.to_vec(), span, offset });
+                    return;
+                }
+            };
+            self.decide(is_tls, shared, done);
+        } else if !held.is_empty() {
+            self.decide(false, shared, done);
+        } else {
+            return;
+        }
+        self.pass(side, event, shared, done);
+    }
+
+    fn decide(&mut self, is_tls: bool, shared: &mut Shared<'_>, done: Done<'_>) {
+        let Options { limits, .. } = shared.options;
+        let web = Box::new(Web::new(self.depth, is_tls));
+        let state = match is_tls {
+            true => State::Tls(Box::new(tls::Session::new(limits, shared.budget)), web),
+            false => State::Clear(web),
+        };
+        if let State::Undecided(held) = std::mem::replace(&mut self.state, state) {
+            for Held { side, data, span, offset } in held {
+                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset }), shared, done);
+            }
+        }
+    }
+
+    fn pass(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+        match &mut self.state {
+            State::Undecided(_) => {}
+            State::Clear(web) => web.push(side, event, None, shared, done),
+            State::Tls(session, web) => {
+                let keys = shared.keys;
+                through(session, web, shared, done, |session, sink| session.push(side, event, keys, sink));
+            }
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        if let State::Undecided(held) = &self.state
+            && !held.is_empty()
+        {
+            self.decide(false, shared, done);
+        }
+        match &mut self.state {
+            State::Undecided(_) => {}
+            State::Clear(web) => web.finish(reason, stamp, shared, done),
+            State::Tls(session, web) => {
+                let keys = shared.keys;
+                through(session, web, shared, done, |session, sink| session.finish(keys, sink));
+                let info = session.info();
+                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))));
+            }
+        }
+    }
+
+    /// The TLS session, when this layer is one.
+    pub(super) fn tls(&self) -> Option<&TlsInfo> {
+        match &self.state {
+            State::Tls(session, _) => Some(session.info()),
+            _ => None,
+        }
+    }
+
+    /// True when content says that the server of the transport is the client.
+    pub(super) fn is_flipped(&self) -> bool {
+        match &self.state {
+            State::Undecided(_) => false,
+            State::Clear(web) => web.is_flipped(),
+            State::Tls(session, web) => session.is_flipped() || web.is_flipped(),
+        }
+    }
+
+    /// What it carries, for people.
+    pub(super) fn protocol(&self) -> &'static str {
+        match &self.state {
+            State::Undecided(held) if held.is_empty() => "no data",
+            State::Undecided(_) => "unknown protocol",
+            State::Clear(web) => web.protocol().unwrap_or("unknown protocol"),
+            State::Tls(_, web) => web.protocol().unwrap_or("TLS"),
+        }
+    }
+
+    /// Faults that belong to no exchange.
+    pub(super) fn anomalies(&self, into: &mut Anomalies, keep: usize) {
+        match &self.state {
+            State::Undecided(_) => {}
+            State::Clear(web) => web.anomalies(into, keep),
+            State::Tls(session, web) => {
+                into.merge(session.anomalies(), keep);
+                web.anomalies(into, keep);
+            }
+        }
+    }
+}
+
+/// Lets plaintext flow from a session to the HTTP above it; exchanges are handed on when the session can be asked about itself again.
+fn through(
+    session: &mut tls::Session,
+    web: &mut Web,
+    shared: &mut Shared<'_>,
+    done: Done<'_>,
+    feed: impl FnOnce(&mut tls::Session, &mut dyn FnMut(Side, StreamEvent<'_>)),
+) {
+    let alpn = session.info().alpn.clone();
+    let mut over: Vec<(Exchange, Option<TlsInfo>)> = Vec::new();
+    feed(session, &mut |side, event| {
+        web.push(side, event, alpn.as_deref(), shared, &mut |exchange, inner| over.push((exchange, inner.cloned())));
+    });
+    for (exchange, inner) in over {
+        done(exchange, inner.as_ref().or(Some(session.info())));
+    }
+}
+
+/// HTTP on one byte-stream pair, and the tunnels through it.
+struct Web {
+    inside: Option<(Conversation, Tracker)>,
+    tunnels: Tunnels,
+    secure: bool,
+}
+
+/// What runs inside CONNECT tunnels and upgraded connections.
+struct Tunnels {
+    open: BTreeMap<StreamId, Tunnel>,
+    /// Layers above the ones inside.
+    depth: usize,
+    /// Faults inside tunnels that are over.
+    anomalies: Anomalies,
+}
+
+struct Tunnel {
+    layer: Layer,
+    /// Which sides have ended.
+    ended: [bool; 2],
+}
+
+impl Web {
+    fn new(depth: usize, secure: bool) -> Self {
+        let tunnels = Tunnels { open: BTreeMap::new(), depth, anomalies: Anomalies::default() };
+        Self { inside: None, tunnels, secure }
+    }
+
+    fn push(
+        &mut self,
+        side: Side,
+        event: StreamEvent<'_>,
+        alpn: Option<&str>,
+        shared: &mut Shared<'_>,
+        done: Done<'_>,
+    ) {
+        let Options { limits, http, keep, .. } = shared.options;
+        let (conversation, tracker) = self.inside.get_or_insert_with(|| {
+            let conversation = Conversation::new(limits, shared.budget, http.clone(), alpn);
+            (conversation, Tracker::new(limits, shared.budget, *keep, self.secure))
+        });
+        let tunnels = &mut self.tunnels;
+        conversation.push(side, event, &mut |event| {
+            tunnels.take(&event, shared, done);
+            tracker.push(event, shared.number, shared.spool, &mut |exchange| done(exchange, None));
+        });
+    }
+
+    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        let Some((conversation, tracker)) = &mut self.inside else { return };
+        let tunnels = &mut self.tunnels;
+        conversation.finish(reason, stamp, &mut |event| {
+            tunnels.take(&event, shared, done);
+            tracker.push(event, shared.number, shared.spool, &mut |exchange| done(exchange, None));
+        });
+        for stream in tunnels.open.keys().copied().collect::<Vec<_>>() {
+            tunnels.close(stream, reason, stamp, shared, done);
+        }
+        tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
+    }
+
+    fn is_flipped(&self) -> bool {
+        self.inside.as_ref().is_some_and(|(conversation, _)| conversation.is_flipped())
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        match self.inside.as_ref()?.0.protocol() {
+            Protocol::Http1 => Some("HTTP/1"),
+            Protocol::Http2 => Some("HTTP/2"),
+            Protocol::Undecided | Protocol::Unknown => None,
+        }
+    }
+
+    fn anomalies(&self, into: &mut Anomalies, keep: usize) {
+        if let Some((conversation, _)) = &self.inside {
+            into.merge(conversation.anomalies(), keep);
+        }
+        into.merge(&self.tunnels.anomalies, keep);
+        for tunnel in self.tunnels.open.values() {
+            tunnel.layer.anomalies(into, keep);
+        }
+    }
+}
+
+impl Tunnels {
+    /// Passes the bytes of a tunnel to the layer inside it; opens and closes tunnels.
+    fn take(&mut self, event: &HttpEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+        let stream = event.stream;
+        if let HttpEventKind::Upgrade(Upgrade::Tunnel | Upgrade::Other) = event.kind {
+            if self.depth < shared.options.limits.tunnel_depth {
+                self.open.insert(stream, Tunnel { layer: Layer::new(self.depth + 1), ended: [false; 2] });
+            }
+            return;
+        }
+        let Some(tunnel) = self.open.get_mut(&stream) else { return };
+        let Some((side, event)) = tunnelled(&event.kind) else { return };
+        tunnel.layer.push(side, event, shared, done);
+        let (reason, stamp) = match event {
+            StreamEvent::Fin(stamp) => (Abort::Closed, stamp),
+            StreamEvent::Reset(stamp) => (Abort::Reset, stamp),
+            StreamEvent::Data(_) | StreamEvent::Gap { .. } => return,
+        };
+        if let Some(ended) = tunnel.ended.get_mut(side.index()) {
+            *ended = true;
+        }
+        if tunnel.ended == [true; 2] {
+            self.close(stream, reason, stamp, shared, done);
+        }
+    }
+
+    fn close(&mut self, stream: StreamId, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        if let Some(mut tunnel) = self.open.remove(&stream) {
+            tunnel.layer.finish(reason, stamp, shared, done);
+            tunnel.layer.anomalies(&mut self.anomalies, shared.options.limits.anomalies_kept);
+        }
+    }
+}
+
+/// What an event means to the layer inside the tunnel it belongs to.
+fn tunnelled<'e>(kind: &HttpEventKind<'e>) -> Option<(Side, StreamEvent<'e>)> {
+    match *kind {
+        HttpEventKind::Body(side, chunk) => Some((side, StreamEvent::Data(chunk))),
+        HttpEventKind::Lost(side, len, stamp) => Some((side, StreamEvent::Gap { len, stamp })),
+        HttpEventKind::End { side, span, .. } => Some((side, StreamEvent::Fin(span.last))),
+        HttpEventKind::Abort { side, stamp, .. } => Some((side, StreamEvent::Reset(stamp))),
+        _ => None,
+    }
+}

@@ -1,0 +1,250 @@
+//! Content of one message: decoded as it comes, kept within bounds, large content in the spool.
+
+use std::ops::ControlFlow;
+
+use super::coding::{Codings, Stop};
+use super::model::{Body, BodyEnd, Kept};
+use crate::base::spool::Extent;
+use crate::base::{Budget, Lease, Limits, Span, Spool};
+use crate::http::Headers;
+use crate::tcp::Chunk;
+
+/// Decoded bytes held in memory before they go to the spool.
+const MEMORY_PART: usize = 256 << 10;
+/// Decoded bytes below which nothing is called a bomb.
+const BOMB_FLOOR: u64 = 1 << 20;
+
+/// Receives decoded content and the frames it came from.
+pub(super) type Observe<'o> = &'o mut dyn FnMut(&[u8], Span);
+
+/// Collects the content of one message.
+pub(super) struct Collector {
+    codings: Codings,
+    wire_size: u64,
+    size: u64,
+    lost: u64,
+    has_gap: bool,
+    /// `None` while nothing is wrong.
+    end: Option<BodyEnd>,
+    /// Coded bytes after this point are only counted.
+    is_deaf: bool,
+    wants_bytes: bool,
+    max: u64,
+    ratio: u64,
+    spooled: Vec<Extent>,
+    tail: Vec<u8>,
+    lease: Lease,
+}
+
+impl Collector {
+    /// A collector for a message with these fields. With `wants_bytes` false the content is only measured.
+    pub(super) fn new(headers: &Headers, wants_bytes: bool, limits: &Limits, budget: &Budget) -> Self {
+        let (codings, unknown) = match Codings::parse(headers.all("content-encoding"), limits.codings) {
+            Ok(codings) => (codings, None),
+            Err(name) => (Codings::default(), Some(BodyEnd::CodingUnknown(name))),
+        };
+        let end = if wants_bytes { unknown } else { Some(BodyEnd::Dropped) };
+        Self {
+            codings,
+            wire_size: 0,
+            size: 0,
+            lost: 0,
+            has_gap: false,
+            end,
+            is_deaf: false,
+            wants_bytes,
+            max: limits.body,
+            ratio: limits.body_ratio,
+            spooled: Vec::new(),
+            tail: Vec::new(),
+            lease: budget.lease(),
+        }
+    }
+
+    /// Makes room for content of a stated length.
+    pub(super) fn expect(&mut self, len: u64) {
+        if self.wants_bytes && self.codings.is_identity() && len <= self.max {
+            self.tail.reserve_exact(len.min(MEMORY_PART as u64) as usize);
+        }
+    }
+
+    /// Content bytes on the wire so far.
+    pub(super) fn wire_size(&self) -> u64 {
+        self.wire_size
+    }
+
+    /// The next content bytes as on the wire.
+    pub(super) fn push(&mut self, chunk: &Chunk<'_>, spool: &mut Spool, observe: Observe<'_>) {
+        let is_first = self.wire_size == 0;
+        self.wire_size += chunk.data.len() as u64;
+        if self.is_deaf {
+            return;
+        }
+        if self.codings.is_identity() {
+            self.keep(chunk.data, spool);
+            observe(chunk.data, chunk.span);
+        } else {
+            self.decode(Some(chunk.data), chunk.span, is_first, spool, observe);
+        }
+        self.account();
+    }
+
+    fn decode(&mut self, coded: Option<&[u8]>, span: Span, is_first: bool, spool: &mut Spool, observe: Observe<'_>) {
+        let most = BOMB_FLOOR.max(self.wire_size.saturating_mul(self.ratio));
+        let mut codings = std::mem::take(&mut self.codings);
+        let mut emit = |bytes: &[u8]| {
+            self.keep(bytes, spool);
+            observe(bytes, span);
+            if self.size > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let result = match coded {
+            Some(bytes) => codings.push(bytes, &mut emit),
+            None => codings.finish(&mut emit),
+        };
+        match result {
+            Ok(()) => self.codings = codings,
+            Err(Stop::Refused) => self.stop(BodyEnd::Bomb),
+            // Servers that state a coding they did not apply: what came is the content itself.
+            Err(Stop::Broken) if is_first && self.size == 0 => {
+                let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
+                let bytes = coded.unwrap_or_default();
+                self.keep(bytes, spool);
+                observe(bytes, span);
+            }
+            Err(Stop::Broken) => self.stop(BodyEnd::CodingBroken),
+        }
+    }
+
+    fn stop(&mut self, end: BodyEnd) {
+        let _ = self.end.get_or_insert(end);
+        self.is_deaf = true;
+        self.codings = Codings::default();
+    }
+
+    fn keep(&mut self, bytes: &[u8], spool: &mut Spool) {
+        self.size += bytes.len() as u64;
+        if !self.wants_bytes {
+            return;
+        }
+        if self.size > self.max {
+            self.end = Some(BodyEnd::TooLarge);
+            self.wants_bytes = false;
+            self.tail = Vec::new();
+            self.spooled = Vec::new();
+            return;
+        }
+        if self.tail.len() + bytes.len() > MEMORY_PART && !self.tail.is_empty() {
+            self.spooled.push(spool.append(&self.tail));
+            self.tail.clear();
+        }
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Content bytes that are missing; a coded body cannot be decoded past them.
+    pub(super) fn lose(&mut self, len: u64) {
+        self.lost += len;
+        self.has_gap = true;
+        if !self.codings.is_identity() {
+            self.stop(BodyEnd::Cut);
+        }
+    }
+
+    fn account(&mut self) {
+        let spooled = self.spooled.capacity() * size_of::<Extent>();
+        self.lease.set(self.tail.capacity() + spooled + self.codings.memory());
+    }
+
+    /// The content; `is_complete` when the message came to its end.
+    pub(super) fn finish(mut self, is_complete: bool, last: Span, spool: &mut Spool, observe: Observe<'_>) -> Body {
+        if !self.is_deaf && !self.codings.is_identity() {
+            let whole = self.codings.is_complete();
+            self.decode(None, last, false, spool, observe);
+            if is_complete && !whole && self.wire_size > 0 {
+                let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
+            }
+        }
+        self.codings = Codings::default();
+        self.account();
+        let cut = if is_complete && !self.has_gap { BodyEnd::Whole } else { BodyEnd::Cut };
+        Body {
+            wire_size: self.wire_size,
+            size: self.size,
+            lost: self.lost,
+            has_gap: self.has_gap,
+            end: self.end.unwrap_or(cut),
+            kept: Kept { spooled: self.spooled, tail: self.tail, lease: self.lease },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn collect(coding: &str, pieces: &[Option<&[u8]>], limits: &Limits, wants: bool) -> (Body, Vec<u8>, Budget) {
+        let mut headers = Headers::default();
+        headers.push(b"Content-Encoding", coding.as_bytes());
+        let budget = Budget::new(1 << 30);
+        let mut spool = Spool::new(1 << 20, None);
+        let mut collector = Collector::new(&headers, wants, limits, &budget);
+        for piece in pieces {
+            match piece {
+                Some(data) => {
+                    let chunk = Chunk { data, span: Span::default(), offset: 0 };
+                    collector.push(&chunk, &mut spool, &mut |_, _| {});
+                }
+                None => collector.lose(10),
+            }
+        }
+        let body = collector.finish(true, Span::default(), &mut spool, &mut |_, _| {});
+        let (mut all, mut part) = (Vec::new(), Vec::new());
+        for extent in &body.kept.spooled {
+            spool.read(*extent, &mut part).unwrap();
+            all.extend_from_slice(&part);
+        }
+        all.extend_from_slice(&body.kept.tail);
+        (body, all, budget)
+    }
+
+    #[test]
+    fn large_content_goes_to_the_spool_and_returns_its_lease() {
+        let data: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let pieces: Vec<Option<&[u8]>> = data.chunks(1460).map(Some).collect();
+        let (body, all, budget) = collect("identity", &pieces, &Limits::default(), true);
+        assert!(all == data && body.end == BodyEnd::Whole && body.size == 3_000_000);
+        assert!(!body.kept.spooled.is_empty() && budget.used() <= 2 * MEMORY_PART);
+        drop(body);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn every_way_to_end() {
+        let limits = Limits { body: 5_000_000, ..Limits::default() };
+        let plain = vec![b'x'; 3_000_000];
+        let coded = gzip(&plain);
+        let (body, all, _) = collect("gzip", &[Some(&coded)], &limits, true);
+        assert!(all == plain && body.end == BodyEnd::Whole && body.wire_size == coded.len() as u64);
+        let (body, all, _) = collect("gzip", &[Some(&coded[..coded.len() / 2])], &limits, true);
+        assert!(body.end == BodyEnd::CodingBroken && !all.is_empty());
+        let (body, _, _) = collect("gzip", &[Some(&coded[..1000]), None, Some(&coded[1010..])], &limits, true);
+        assert!(body.end == BodyEnd::Cut && body.has_gap && body.lost == 10);
+        let (body, all, _) = collect("gzip", &[Some(b"not gzip at all"), Some(b", plain")], &limits, true);
+        assert_eq!((body.end, all.as_slice()), (BodyEnd::CodingBroken, &b"not gzip at all, plain"[..]));
+        let (body, all, _) = collect("aws-chunked", &[Some(b"5;x\r\nhello")], &limits, true);
+        assert_eq!((body.end, all.len()), (BodyEnd::CodingUnknown("aws-chunked".into()), 10));
+        let (body, all, _) = collect("gzip", &[Some(&coded)], &limits, false);
+        assert_eq!((body.end, all.len(), body.size), (BodyEnd::Dropped, 0, 3_000_000));
+        let (body, all, _) = collect("gzip", &[Some(&gzip(&vec![0; 6_000_000]))], &limits, true);
+        assert_eq!((body.end, all.len(), body.size), (BodyEnd::TooLarge, 0, 6_000_000));
+        let small = Limits { body_ratio: 10, ..limits };
+        let (body, _, _) = collect("gzip", &[Some(&coded)], &small, true);
+        assert!(body.end == BodyEnd::Bomb && body.size < 1_200_000, "{:?} {}", body.end, body.size);
+    }
+}
