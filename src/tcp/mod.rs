@@ -2,6 +2,8 @@
 
 pub mod event;
 pub mod facts;
+pub mod reassembly;
 
 pub use event::{Chunk, Side, StreamEvent};
 pub use facts::{Facts, Loss};
+pub use reassembly::{Assembler, Stored};
