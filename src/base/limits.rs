@@ -27,6 +27,12 @@ pub struct Limits {
     pub tcp_hole_age: u64,
     /// Time without a packet after which a connection is taken as over when memory is needed.
     pub idle: u64,
+    /// Secrets of key logs and Decryption Secrets Blocks; a browser writes five for each connection.
+    pub secrets: usize,
+    /// Encrypted bytes that one TLS session holds back while its secrets may still come later in the capture.
+    pub tls_held: usize,
+    /// One TLS handshake message (RFC 8446 §4 allows 16 MiB); certificate chains have a few KiB.
+    pub tls_message: usize,
     /// Bytes of a direction looked at before its protocol is given up as unknown.
     pub detect: usize,
     /// Bytes of one HTTP/1 head, or of one HTTP/2 or HTTP/3 field section after decoding (RFC 9113 §6.5.2).
@@ -70,6 +76,9 @@ impl Default for Limits {
             tcp_hole_segments: 4096,
             tcp_hole_age: 5 * SECOND,
             idle: 120 * SECOND,
+            secrets: 1_000_000,
+            tls_held: MIB,
+            tls_message: 128 * KIB,
             detect: 4 * KIB,
             head: 256 * KIB,
             header_fields: 1000,

@@ -1,0 +1,111 @@
+//! Fingerprints of a client: JA3, and JA4 (the TLS client fingerprint, which FoxIO gave a BSD licence).
+
+use std::fmt::Write;
+
+use md5::{Digest, Md5};
+use sha2::Sha256;
+
+use crate::base::Reader;
+
+use super::handshake::Carrier;
+use super::hello::{ClientHello, extension, numbers, vector8, vector16};
+
+/// Values that clients send only to keep servers tolerant ([RFC 8701](https://www.rfc-editor.org/rfc/rfc8701)).
+fn is_grease(number: u16) -> bool {
+    number & 0x0f0f == 0x0a0a && number >> 8 == number & 0xff
+}
+
+fn real(list: impl Iterator<Item = u16>) -> impl Iterator<Item = u16> {
+    list.filter(|&number| !is_grease(number))
+}
+
+fn list16<'a>(hello: &ClientHello<'a>, number: u16) -> impl Iterator<Item = u16> + 'a {
+    let body = hello.extensions.find(number).unwrap_or_default();
+    real(numbers(vector16(&mut Reader::new(body)).unwrap_or_default()))
+}
+
+fn extensions<'a>(hello: &ClientHello<'a>) -> impl Iterator<Item = u16> + 'a {
+    real(hello.extensions.into_iter().map(|(number, _)| number))
+}
+
+/// JA3: MD5 of version, suites, extensions, groups and point formats in decimal.
+pub(crate) fn ja3(hello: &ClientHello<'_>) -> String {
+    fn join(list: impl Iterator<Item = u16>) -> String {
+        list.map(|number| number.to_string()).collect::<Vec<_>>().join("-")
+    }
+    let formats = hello.extensions.find(extension::EC_POINT_FORMATS).unwrap_or_default();
+    let formats = vector8(&mut Reader::new(formats)).unwrap_or_default();
+    let text = format!(
+        "{},{},{},{},{}",
+        hello.legacy_version,
+        join(real(hello.suites())),
+        join(extensions(hello)),
+        join(list16(hello, extension::SUPPORTED_GROUPS)),
+        join(formats.iter().map(|&format| format.into())),
+    );
+    hex(&Md5::digest(text))
+}
+
+/// JA4: what can be read off in plain, then short hashes of the sorted suites and of the sorted extensions with the
+/// signature algorithms.
+pub(crate) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
+    let version = real(hello.versions()).max().unwrap_or(hello.legacy_version);
+    let version = match version {
+        0x0304 => "13",
+        0x0303 => "12",
+        0x0302 => "11",
+        0x0301 => "10",
+        0x0300 => "s3",
+        0x0002 => "s2",
+        _ => "00",
+    };
+    let mut suites: Vec<u16> = real(hello.suites()).collect();
+    let mut kinds: Vec<u16> = extensions(hello).collect();
+    let mut text = format!(
+        "{}{version}{}{:02}{:02}{}",
+        if carrier == Carrier::Quic { 'q' } else { 't' },
+        if kinds.contains(&extension::SERVER_NAME) { 'd' } else { 'i' },
+        suites.len().min(99),
+        kinds.len().min(99),
+        alpn_ends(hello.alpn().next().unwrap_or_default()),
+    );
+    suites.sort_unstable();
+    kinds.retain(|kind| ![extension::SERVER_NAME, extension::ALPN].contains(kind));
+    kinds.sort_unstable();
+    let algorithms: Vec<u16> = list16(hello, extension::SIGNATURE_ALGORITHMS).collect();
+    let mut second = join4(&kinds);
+    if !algorithms.is_empty() && !kinds.is_empty() {
+        second.push('_');
+        second.push_str(&join4(&algorithms));
+    }
+    for part in [join4(&suites), second] {
+        text.push('_');
+        text.push_str(&if part.is_empty() {
+            "0".repeat(12)
+        } else {
+            hex(&Sha256::digest(&part)).chars().take(12).collect()
+        });
+    }
+    text
+}
+
+/// First and last letter of the first protocol; of its hexadecimal form when one of them is no letter or digit.
+fn alpn_ends(protocol: &[u8]) -> String {
+    let (Some(&first), Some(&last)) = (protocol.first(), protocol.last()) else { return "00".into() };
+    if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
+        [first, last].iter().map(|&byte| byte as char).collect()
+    } else {
+        format!("{:x}{:x}", first >> 4, last & 15)
+    }
+}
+
+fn join4(list: &[u16]) -> String {
+    list.iter().map(|number| format!("{number:04x}")).collect::<Vec<_>>().join(",")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,155 @@
+//! A stream of handshake bytes becomes handshake messages.
+
+use crate::base::{Budget, Lease, Limits, Span};
+
+/// One handshake message ([RFC 8446 §4](https://www.rfc-editor.org/rfc/rfc8446#section-4)).
+///
+/// ```text
+/// +--------+------------------------+---------
+/// |  kind  |      length (24)       | body ...
+/// +--------+------------------------+---------
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Its type: one of [`kind`].
+    pub kind: u8,
+    /// What stands behind the length.
+    pub body: &'a [u8],
+    /// The whole message with its header: what transcripts hash.
+    pub whole: &'a [u8],
+    /// Where it came from.
+    pub span: Span,
+}
+
+/// Message types of the IANA registry.
+#[allow(missing_docs, reason = "the names of the registry")]
+pub mod kind {
+    pub const HELLO_REQUEST: u8 = 0;
+    pub const CLIENT_HELLO: u8 = 1;
+    pub const SERVER_HELLO: u8 = 2;
+    pub const NEW_SESSION_TICKET: u8 = 4;
+    pub const END_OF_EARLY_DATA: u8 = 5;
+    pub const ENCRYPTED_EXTENSIONS: u8 = 8;
+    pub const CERTIFICATE: u8 = 11;
+    pub const SERVER_KEY_EXCHANGE: u8 = 12;
+    pub const SERVER_HELLO_DONE: u8 = 14;
+    pub const CLIENT_KEY_EXCHANGE: u8 = 16;
+    pub const FINISHED: u8 = 20;
+    pub const KEY_UPDATE: u8 = 24;
+    pub const COMPRESSED_CERTIFICATE: u8 = 25;
+    pub const MAX: u8 = 25;
+}
+
+const HEADER: usize = 4;
+
+/// Splits the handshake bytes of one direction (and, in QUIC, of one packet number space) into messages.
+#[derive(Debug)]
+pub struct MessageReader {
+    /// The beginning of a message that is not whole.
+    partial: Vec<u8>,
+    lease: Lease,
+    span: Span,
+    /// Bytes still to be skipped of a message that is larger than the limit.
+    skip: usize,
+    max: usize,
+}
+
+impl MessageReader {
+    /// A reader that stands at the beginning of a message.
+    pub fn new(limits: &Limits, budget: &Budget) -> Self {
+        Self { partial: Vec::new(), lease: budget.lease(), span: Span::default(), skip: 0, max: limits.tls_message }
+    }
+
+    /// Takes the next bytes; each message goes to `out` when it is whole. Gives the number of messages that were larger
+    /// than the limit and were skipped.
+    pub fn push(&mut self, mut bytes: &[u8], span: Span, out: &mut dyn FnMut(Message<'_>)) -> usize {
+        let mut skipped = 0;
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let part = self.skip.min(bytes.len());
+                self.skip -= part;
+                bytes = bytes.get(part..).unwrap_or_default();
+                continue;
+            }
+            if self.partial.is_empty() {
+                self.span = span;
+                if let Some((message, rest)) = split(bytes) {
+                    bytes = rest;
+                    out(message.at(span));
+                    continue;
+                }
+            }
+            // Never more than one message is gathered, so what follows it stays borrowed.
+            let missing = match self.missing() {
+                0 => HEADER - self.partial.len().min(HEADER),
+                missing => missing,
+            };
+            let (part, rest) = bytes.split_at(missing.min(bytes.len()));
+            self.partial.extend_from_slice(part);
+            self.span = self.span.join(span);
+            bytes = rest;
+            if self.partial.len() < HEADER {
+                break;
+            }
+            let missing = self.missing();
+            if missing + self.partial.len() > self.max {
+                skipped += 1;
+                self.skip = missing;
+                self.partial.clear();
+            } else if missing == 0 {
+                if let Some((message, _)) = split(&self.partial) {
+                    out(message.at(self.span));
+                }
+                self.partial.clear();
+            }
+        }
+        if self.partial.is_empty() && self.partial.capacity() > 0 {
+            self.partial = Vec::new();
+        }
+        self.lease.set(self.partial.capacity());
+        skipped
+    }
+
+    /// Bytes missing of the message that was begun, as far as its header says.
+    fn missing(&self) -> usize {
+        match self.partial.first_chunk::<HEADER>() {
+            Some(&[_, a, b, c]) => {
+                let len = u32::from_be_bytes([0, a, b, c]) as usize;
+                (HEADER + len).saturating_sub(self.partial.len())
+            }
+            None => 0,
+        }
+    }
+
+    /// True when a message was begun and is not whole.
+    pub fn is_in_message(&self) -> bool {
+        self.skip > 0 || !self.partial.is_empty()
+    }
+
+    /// Forgets a message that was begun: bytes were lost.
+    pub fn reset(&mut self) {
+        self.partial = Vec::new();
+        self.lease.set(0);
+        self.skip = 0;
+    }
+}
+
+struct Parts<'a> {
+    kind: u8,
+    whole: &'a [u8],
+    body: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn at(self, span: Span) -> Message<'a> {
+        Message { kind: self.kind, body: self.body, whole: self.whole, span }
+    }
+}
+
+/// The message at the beginning of `bytes` and what follows it.
+fn split(bytes: &[u8]) -> Option<(Parts<'_>, &[u8])> {
+    let &[kind, a, b, c] = bytes.first_chunk::<HEADER>()?;
+    let end = HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
+    let whole = bytes.get(..end)?;
+    Some((Parts { kind, whole, body: whole.get(HEADER..)? }, bytes.get(end..)?))
+}
