@@ -33,7 +33,7 @@ test: check ## All checks; .ci/run calls exactly this
 	tests/outside.sh
 
 bench: build ## Make a large capture and measure CPU, speed and memory
-	benches/large.sh
+	$(CARGO) bench --bench large
 
 clean: ## Remove what was built
 	$(CARGO) clean
