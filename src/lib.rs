@@ -17,6 +17,7 @@
 
 pub mod base;
 pub mod capture;
+pub mod dns;
 pub mod exchange;
 pub mod http;
 pub mod net;

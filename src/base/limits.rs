@@ -53,6 +53,8 @@ pub struct Limits {
     pub messages: usize,
     /// DNS lookups remembered.
     pub lookups: usize,
+    /// Age at which a DNS query counts as unanswered: stub resolvers try again for 15 to 30 s before they give up.
+    pub lookup_age: u64,
     /// Anomalies of one kind kept with their stamp; more are only counted.
     pub anomalies_kept: usize,
 }
@@ -89,6 +91,7 @@ impl Default for Limits {
             message: 16 * MIB,
             messages: 100_000,
             lookups: 65_536,
+            lookup_age: 30 * SECOND,
             anomalies_kept: 5,
         }
     }
