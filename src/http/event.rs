@@ -32,6 +32,11 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// Room for `fields` fields of `bytes` bytes together.
+    pub fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(fields) }
+    }
+
     /// Appends a field; bytes as on the wire, without surrounding white space.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.bytes.extend_from_slice(name);

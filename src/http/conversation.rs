@@ -1,0 +1,252 @@
+//! All HTTP on one pair of byte streams, whatever its version and whichever way round it runs.
+
+use memchr::memchr;
+
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Anomalies, Budget, Limits, Stamp};
+use crate::tcp::{Chunk, Side, StreamEvent};
+
+use super::detect::{self, Start};
+use super::held::Held;
+use super::{Abort, HttpEvent, h1};
+
+/// How HTTP is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// A body must match its Content-Length, else its message counts as malformed.
+    pub strict: bool,
+}
+
+/// What a byte stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Too few bytes to tell.
+    Undecided,
+    /// HTTP/0.9 to HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Not HTTP, or not known to be.
+    Unknown,
+}
+
+/// All HTTP on one pair of byte streams: a TCP connection, the plaintext of a TLS session, the inside of a tunnel.
+///
+/// The protocol is told by content. The sides of the input say who opened the connection, as far as the floor below could
+/// tell; the sides of the events are roles: [`Side::Client`] sends the requests. A stream that begins with other bytes (a capture that starts
+/// in the middle, a proxy protocol) is searched for its first message.
+#[derive(Debug)]
+pub struct Conversation {
+    limits: Limits,
+    budget: Budget,
+    options: HttpOptions,
+    state: State,
+    is_flipped: bool,
+    anomalies: Anomalies,
+}
+
+#[derive(Debug)]
+enum State {
+    Undecided(Detection),
+    Http1(Box<h1::Connection>),
+    /// Bytes that nothing here can read.
+    Unknown(Protocol),
+}
+
+#[derive(Debug)]
+struct Detection {
+    /// Everything so far that may belong to a message.
+    held: Held,
+    sides: [Opening; 2],
+}
+
+/// The first bytes of one side.
+#[derive(Debug, Default)]
+struct Opening {
+    /// Bytes that were no HTTP, and missing ones.
+    garbage: u64,
+    /// Where the first of them was.
+    stamp: Option<Stamp>,
+}
+
+impl Conversation {
+    /// A pair of streams before its first byte; `alpn` is the protocol that TLS negotiated.
+    pub fn new(limits: &Limits, budget: &Budget, options: HttpOptions, alpn: Option<&str>) -> Self {
+        let state = match alpn {
+            Some("h2") => State::Unknown(Protocol::Http2),
+            _ => State::Undecided(Detection { held: Held::new(budget), sides: Default::default() }),
+        };
+        Self {
+            limits: limits.clone(),
+            budget: budget.clone(),
+            options,
+            state,
+            is_flipped: false,
+            anomalies: Anomalies::default(),
+        }
+    }
+
+    /// Takes in what one side sent.
+    pub fn push(&mut self, side: Side, event: StreamEvent<'_>, out: &mut dyn FnMut(HttpEvent<'_>)) {
+        let role = self.role(side);
+        match &mut self.state {
+            State::Http1(connection) => connection.push(role, event, out),
+            State::Undecided(_) => self.detect(side, event, out),
+            State::Unknown(_) => {}
+        }
+    }
+
+    /// The capture ended, or the state is given up: closes every open message.
+    pub fn finish(&mut self, reason: Abort, stamp: Stamp, out: &mut dyn FnMut(HttpEvent<'_>)) {
+        match &mut self.state {
+            State::Http1(connection) => connection.finish(reason, stamp, out),
+            State::Undecided(_) | State::Unknown(_) => {}
+        }
+    }
+
+    /// What the streams carry.
+    pub fn protocol(&self) -> Protocol {
+        match &self.state {
+            State::Undecided(_) => Protocol::Undecided,
+            State::Http1(_) => Protocol::Http1,
+            State::Unknown(protocol) => *protocol,
+        }
+    }
+
+    /// True when the content says that [`Side::Server`] of the input is the client.
+    pub fn is_flipped(&self) -> bool {
+        self.is_flipped
+    }
+
+    /// Faults that belong to no exchange.
+    pub fn anomalies(&self) -> &Anomalies {
+        match &self.state {
+            State::Http1(connection) => connection.anomalies(),
+            State::Undecided(_) | State::Unknown(_) => &self.anomalies,
+        }
+    }
+
+    fn role(&self, side: Side) -> Side {
+        if self.is_flipped { side.other() } else { side }
+    }
+
+    fn detect(&mut self, side: Side, event: StreamEvent<'_>, out: &mut dyn FnMut(HttpEvent<'_>)) {
+        let State::Undecided(detection) = &mut self.state else { return };
+        let found = match event {
+            StreamEvent::Data(chunk) => detection.data(side, chunk, &self.limits),
+            StreamEvent::Gap { len, stamp } => {
+                detection.discard(side, len.max(1), stamp);
+                Start::No
+            }
+            StreamEvent::Fin(_) | StreamEvent::Reset(_) => {
+                detection.held.push(side, event);
+                Start::More
+            }
+        };
+        let client = match found {
+            Start::More | Start::No => {
+                if detection.is_hopeless(&self.limits) {
+                    self.state = State::Unknown(Protocol::Unknown);
+                }
+                return;
+            }
+            Start::Request | Start::Http2 => side,
+            Start::Response => side.other(),
+        };
+        self.is_flipped = client == Side::Server;
+        self.decide(found, out);
+    }
+
+    /// The protocol is known: what was held goes to it.
+    fn decide(&mut self, found: Start, out: &mut dyn FnMut(HttpEvent<'_>)) {
+        let decided = match found {
+            Start::Http2 => State::Unknown(Protocol::Http2),
+            _ => State::Http1(Box::new(h1::Connection::new(&self.limits, &self.budget, self.options.strict))),
+        };
+        if let State::Undecided(detection) = std::mem::replace(&mut self.state, decided) {
+            for stamp in detection.sides.iter().filter_map(|opening| opening.stamp) {
+                self.note_garbage(stamp);
+            }
+            detection.held.replay(|side, event| self.push(side, event, out));
+        }
+    }
+
+    fn note_garbage(&mut self, stamp: Stamp) {
+        match &mut self.state {
+            State::Http1(connection) => connection.note(AnomalyKind::GarbageSkipped, stamp),
+            _ => self.anomalies.note(AnomalyKind::GarbageSkipped, Some(stamp), self.limits.anomalies_kept),
+        }
+    }
+}
+
+impl Detection {
+    /// Takes in bytes of one side and says what they make of the connection.
+    fn data(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) -> Start {
+        let is_first = self.opening(side).garbage == 0;
+        let before = self.held.bytes_of(side);
+        let found = if before.is_empty() {
+            detect::start(chunk.data, is_first)
+        } else {
+            detect::start(&[&before, chunk.data].concat(), is_first)
+        };
+        match found {
+            Start::More if before.len() + chunk.data.len() <= limits.detect => {
+                self.held.push(side, StreamEvent::Data(chunk));
+                Start::More
+            }
+            // A long target: the line end is not needed to see what this is.
+            Start::More if before.first().or(chunk.data.first()).is_some_and(u8::is_ascii_uppercase) => {
+                self.held.push(side, StreamEvent::Data(chunk));
+                Start::Request
+            }
+            Start::More | Start::No => {
+                self.discard(side, (before.len() + chunk.data.len()) as u64, chunk.span.first);
+                self.search(side, chunk, limits)
+            }
+            Start::Request | Start::Response | Start::Http2 => {
+                self.held.push(side, StreamEvent::Data(chunk));
+                found
+            }
+        }
+    }
+
+    /// Searches bytes that do not begin with a message for one that begins at a line.
+    fn search(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) -> Start {
+        if self.opening(side).garbage > limits.detect as u64 {
+            // Only the starts of chunks are looked at from here on.
+            return Start::No;
+        }
+        let mut rest = chunk;
+        while let Some(end) = memchr(b'\n', rest.data) {
+            rest.data = rest.data.get(end + 1..).unwrap_or_default();
+            rest.offset = rest.offset.saturating_add(end as u64 + 1);
+            let found = detect::start(rest.data, false);
+            if found != Start::No && !rest.data.is_empty() {
+                self.held.push(side, StreamEvent::Data(rest));
+                return found;
+            }
+        }
+        Start::No
+    }
+
+    /// Bytes of that side are no HTTP, or missing: forgets what is held of it.
+    fn discard(&mut self, side: Side, len: u64, stamp: Stamp) {
+        self.held.forget(side);
+        let opening = self.opening(side);
+        opening.garbage = opening.garbage.saturating_add(len);
+        opening.stamp.get_or_insert(stamp);
+    }
+
+    /// True when both sides have said a lot, and none of it was HTTP.
+    fn is_hopeless(&self, limits: &Limits) -> bool {
+        self.sides.iter().all(|opening| opening.garbage > limits.detect as u64)
+    }
+
+    fn opening(&mut self, side: Side) -> &mut Opening {
+        let [client, server] = &mut self.sides;
+        match side {
+            Side::Client => client,
+            Side::Server => server,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Tells by content whether bytes are HTTP, and which end of the connection sent them.
+
+use memchr::memchr;
+
+use super::Version;
+
+/// The start of an HTTP/2 connection ([RFC 9113 §3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Longest method: registered ones have at most 17 bytes; longer words are text of something else.
+const METHOD_MAX: usize = 32;
+
+/// What the first bytes of a direction are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A request of HTTP/0.9 to 1.1: its sender is the client.
+    Request,
+    /// A response of HTTP/1.x: its sender is the server.
+    Response,
+    /// The preface of HTTP/2: its sender is the client.
+    Http2,
+    /// More bytes may tell.
+    More,
+    /// Not HTTP.
+    No,
+}
+
+/// Judges the first bytes of a direction. `first`: nothing came before them, so that they may be a request of HTTP/0.9.
+pub fn start(bytes: &[u8], first: bool) -> Start {
+    let bytes = trim_line_ends(bytes);
+    let shared = bytes.iter().zip(HTTP2_PREFACE).take_while(|(ours, theirs)| ours == theirs).count();
+    if shared == HTTP2_PREFACE.len() {
+        return Start::Http2;
+    }
+    match memchr(b'\n', bytes) {
+        None if bytes.is_empty() || may_be_status_line(bytes) || may_be_request_line(bytes) => Start::More,
+        None => Start::No,
+        Some(_) if shared == bytes.len() => Start::More,
+        Some(end) => {
+            let line = &bytes[..end];
+            if status_line(line).is_some() {
+                Start::Response
+            } else if request_line(line).is_some_and(|line| first || line.version != Version::Http09) {
+                Start::Request
+            } else {
+                Start::No
+            }
+        }
+    }
+}
+
+/// The bytes behind the empty lines that may stand before a message
+/// ([RFC 9112 §2.2](https://www.rfc-editor.org/rfc/rfc9112#section-2.2)).
+pub fn trim_line_ends(bytes: &[u8]) -> &[u8] {
+    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    &bytes[blank..]
+}
+
+/// The parts of a request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLine<'a> {
+    /// Method.
+    pub method: &'a [u8],
+    /// Target; white space inside it is kept.
+    pub target: &'a [u8],
+    /// Version; `Http09` when the line has none.
+    pub version: Version,
+}
+
+/// The parts of a status line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusLine<'a> {
+    /// Version.
+    pub version: Version,
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Reason phrase, empty when missing.
+    pub reason: &'a [u8],
+}
+
+/// Reads a request line without its line end ([RFC 9112 §3](https://www.rfc-editor.org/rfc/rfc9112#section-3)). Any
+/// method is fine; what makes the line HTTP is the version at its end. `GET` of a path without version is HTTP/0.9.
+pub fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
+    let line = trim_end(line);
+    let method_len = line.iter().take(METHOD_MAX + 1).take_while(|&&byte| is_token(byte)).count();
+    let (method, rest) = line.split_at(method_len);
+    if method.is_empty() || method_len > METHOD_MAX || !matches!(rest.first(), Some(b' ' | b'\t')) {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let last = rest.iter().rposition(|byte| matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
+    let (target, word) = rest.split_at(last);
+    if let Some(version) = version(word) {
+        return Some(RequestLine { method, target: trim_end(target), version });
+    }
+    let is_simple = method == b"GET" && last == 0 && (rest.starts_with(b"/") || rest.starts_with(b"http://"));
+    (is_simple && !rest.iter().any(u8::is_ascii_control)).then_some(RequestLine {
+        method,
+        target: rest,
+        version: Version::Http09,
+    })
+}
+
+/// Reads a status line without its line end ([RFC 9112 §4](https://www.rfc-editor.org/rfc/rfc9112#section-4)), or the
+/// `ICY 200 OK` of streaming servers.
+pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
+    let line = trim_end(line);
+    let word = line.iter().take(16).position(|byte| matches!(byte, b' ' | b'\t'))?;
+    let (word, rest) = line.split_at(word);
+    let version = if word == b"ICY" { Version::Http10 } else { version(word)? };
+    let rest = rest.trim_ascii_start();
+    let (digits, rest) = rest.split_first_chunk::<3>()?;
+    let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = *digits else {
+        return None;
+    };
+    let status = u16::from(hundreds - b'0') * 100 + u16::from(tens - b'0') * 10 + u16::from(ones - b'0');
+    if !matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r')) {
+        return None;
+    }
+    Some(StatusLine { version, status, reason: rest.trim_ascii() })
+}
+
+/// True when bytes without a line end may be the start of a request line.
+pub fn may_be_request_line(bytes: &[u8]) -> bool {
+    let method_len = bytes.iter().take(METHOD_MAX + 1).take_while(|&&byte| is_token(byte)).count();
+    match bytes.get(method_len) {
+        _ if method_len > METHOD_MAX => false,
+        None => method_len > 0,
+        Some(b' ') => {
+            let rest = &bytes[method_len..];
+            method_len > 0 && !rest.iter().take(METHOD_MAX).any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r'))
+        }
+        Some(_) => false,
+    }
+}
+
+/// True when bytes without a line end may be the start of a status line.
+pub fn may_be_status_line(bytes: &[u8]) -> bool {
+    const PATTERNS: [&[u8]; 3] = [b"HTTP/d.d ddd", b"HTTP/d.dd ddd", b"ICY ddd"];
+    PATTERNS.iter().any(|pattern| {
+        bytes.iter().zip(*pattern).all(|(byte, wanted)| match wanted {
+            b'd' => byte.is_ascii_digit(),
+            wanted => byte == wanted,
+        })
+    })
+}
+
+/// `HTTP/` and two numbers. Whatever writes HTTP/1 syntax with a higher number than 1.0 is read as 1.1.
+fn version(word: &[u8]) -> Option<Version> {
+    let numbers = word.strip_prefix(b"HTTP/")?;
+    let dot = memchr(b'.', numbers)?;
+    let (major, minor) = (&numbers[..dot], &numbers[dot + 1..]);
+    let is_number = |part: &[u8]| (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
+    if !is_number(major) || !is_number(minor) {
+        return None;
+    }
+    match (major, minor) {
+        (b"1", b"0") => Some(Version::Http10),
+        (b"0", b"9") => Some(Version::Http09),
+        _ => Some(Version::Http11),
+    }
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    let kept = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\r')).map_or(0, |at| at + 1);
+    &line[..kept]
+}
+
+/// `tchar` of [RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_told_from_its_neighbours() {
+        let yes: [(&[u8], Start); 14] = [
+            (b"GET / HTTP/1.1\r\n", Start::Request),
+            (b"\r\n\r\nGET / HTTP/1.1\n", Start::Request),
+            (b"QUERY /a b HTTP/1.0\r\n", Start::Request),
+            (b"OPTIONS * HTTP/1.1\r\n", Start::Request),
+            (b"GET /old\r\n", Start::Request),
+            (b"HTTP/1.1 200\r\n", Start::Response),
+            (b"HTTP/1.01 404 Not Found\r\n", Start::Response),
+            (b"ICY 200 OK\r\n", Start::Response),
+            (HTTP2_PREFACE, Start::Http2),
+            (b"PRI * HTTP/2.0\r\n\r\n", Start::More),
+            (b"PROPFI", Start::More),
+            (b"HTTP/1", Start::More),
+            (b"", Start::More),
+            (b"GET /a/long/path", Start::More),
+        ];
+        for (bytes, wanted) in yes {
+            assert_eq!(start(bytes, true), wanted, "{}", bytes.escape_ascii());
+        }
+        let no: [&[u8]; 12] = [
+            b"INVITE sip:bob@example.com SIP/2.0\r\n",
+            b"SIP/2.0 200 OK\r\n",
+            b"DESCRIBE rtsp://example.com/ RTSP/1.0\r\n",
+            b"REQMOD icap://example.com/ ICAP/1.0\r\n",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            b"220 mail.example.com ESMTP\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"EHLO example.com\r\n",
+            b"get key\r\n",
+            b"HTTP/1.1\r\n",
+            b"HTTP/1.1 2000 OK\r\n",
+            b"http/1.1 200 ok\r\n",
+        ];
+        for bytes in no {
+            assert_eq!(start(bytes, true), Start::No, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_prefix_never_says_no_when_the_whole_says_yes() {
+        let lines: [&[u8]; 6] = [
+            b"M-SEARCH /x y HTTP/1.1\r\n",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/2.0 999\r\n",
+            b"ICY 200 OK\r\n",
+            b"GET /\r\n",
+            HTTP2_PREFACE,
+        ];
+        for line in lines {
+            for len in 0..line.len() {
+                assert_ne!(start(&line[..len], true), Start::No, "{}", line[..len].escape_ascii());
+            }
+        }
+    }
+}

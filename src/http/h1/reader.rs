@@ -1,0 +1,231 @@
+//! Cuts heads out of a byte stream: finds where a start line begins and where its head ends.
+
+use memchr::memchr;
+
+use crate::base::{Budget, Lease, Span};
+use crate::http::Version;
+use crate::http::detect;
+use crate::tcp::{Chunk, Side};
+
+/// What the reader made of some bytes.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// All bytes were taken in; the head goes on.
+    More,
+    /// The first `used` bytes do not belong to a head.
+    Garbage {
+        /// How many of the given bytes.
+        used: usize,
+    },
+    /// A whole head.
+    Head {
+        /// Start line to blank line.
+        bytes: &'a [u8],
+        /// Frames of it.
+        span: Span,
+        /// How many of the given bytes belong to it.
+        used: usize,
+    },
+    /// The head is larger than the limit.
+    TooLarge,
+}
+
+/// Where a line ended at the last byte seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum LinePart {
+    #[default]
+    Empty,
+    OnlyCr,
+    Text,
+}
+
+/// Finds the empty line that ends a block of lines, however the block is split.
+#[derive(Debug, Default)]
+pub struct BlankLine {
+    part: LinePart,
+}
+
+impl BlankLine {
+    /// Bytes of `data` up to and with the empty line, when it is in there.
+    pub fn find(&mut self, data: &[u8]) -> Option<usize> {
+        let mut start = 0;
+        while let Some(len) = memchr(b'\n', &data[start..]) {
+            let line = &data[start..start + len];
+            let is_blank = match self.part {
+                LinePart::Empty => line.is_empty() || line == b"\r",
+                LinePart::OnlyCr => line.is_empty(),
+                LinePart::Text => false,
+            };
+            start += len + 1;
+            self.part = LinePart::Empty;
+            if is_blank {
+                return Some(start);
+            }
+        }
+        self.part = match (self.part, &data[start..]) {
+            (part, []) => part,
+            (LinePart::Empty, b"\r") => LinePart::OnlyCr,
+            _ => LinePart::Text,
+        };
+        None
+    }
+}
+
+/// Reads heads of one direction. A head that lies whole inside one chunk is not copied.
+#[derive(Debug)]
+pub struct HeadReader {
+    role: Side,
+    limit: usize,
+    /// Start of a head whose end has not come yet.
+    held: Vec<u8>,
+    lease: Lease,
+    span: Option<Span>,
+    blank: BlankLine,
+    /// True when the start line in `held` is whole and good.
+    has_start_line: bool,
+}
+
+impl HeadReader {
+    /// A reader of requests (`Side::Client`) or responses.
+    pub fn new(role: Side, limit: usize, budget: &Budget) -> Self {
+        Self {
+            role,
+            limit,
+            held: Vec::new(),
+            lease: budget.lease(),
+            span: None,
+            blank: BlankLine::default(),
+            has_start_line: false,
+        }
+    }
+
+    /// Takes in bytes. `first` allows what only the first message of a connection may be, a request of HTTP/0.9.
+    /// After anything but [`Found::More`] the caller must [`clear`](Self::clear).
+    pub fn read<'a>(&'a mut self, chunk: Chunk<'a>, first: bool) -> Found<'a> {
+        let data = chunk.data;
+        if !self.held.is_empty() && !self.has_start_line && !first && self.begins_message(data) {
+            // What was held was text without a line end, and a message begins with this chunk.
+            self.clear();
+        }
+        let from_hold = !self.held.is_empty();
+        let mut at = 0;
+        if !self.has_start_line {
+            let Some(end) = memchr(b'\n', data) else {
+                return self.hold_start_line(chunk);
+            };
+            at = end + 1;
+            let is_simple = if from_hold {
+                self.hold(&data[..at], chunk.span);
+                self.judge(&self.held, first)
+            } else {
+                self.judge(&data[..at], first)
+            };
+            match is_simple {
+                None => {
+                    self.clear();
+                    return Found::Garbage { used: at };
+                }
+                Some(true) => return self.found(chunk, from_hold, at),
+                Some(false) => self.has_start_line = true,
+            }
+        }
+        let end = self.blank.find(&data[at..]).map(|len| at + len);
+        // What is held ends with the start line when that ended in this chunk.
+        let from = if from_hold { at } else { 0 };
+        let more = &data[from..end.unwrap_or(data.len())];
+        let room = self.limit.saturating_sub(self.held.len());
+        if more.len() > room {
+            self.hold(&more[..room], chunk.span);
+            return Found::TooLarge;
+        }
+        match end {
+            Some(end) => {
+                if from_hold {
+                    self.hold(more, chunk.span);
+                }
+                self.found(chunk, from_hold, end)
+            }
+            None => {
+                self.hold(more, chunk.span);
+                Found::More
+            }
+        }
+    }
+
+    /// The start of a head that will not become whole, when its start line is.
+    pub fn partial(&self) -> Option<(&[u8], Span)> {
+        self.span.filter(|_| self.has_start_line).map(|span| (self.held.as_slice(), span))
+    }
+
+    /// True when the start of something is held.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Ready for the next head.
+    pub fn clear(&mut self) {
+        if self.held.capacity() > 4096 {
+            self.held = Vec::new();
+            self.lease.set(0);
+        }
+        self.held.clear();
+        self.span = None;
+        self.blank = BlankLine::default();
+        self.has_start_line = false;
+    }
+
+    fn found<'a>(&'a self, chunk: Chunk<'a>, from_hold: bool, used: usize) -> Found<'a> {
+        if from_hold {
+            Found::Head { bytes: &self.held, span: self.span.unwrap_or(chunk.span), used }
+        } else {
+            Found::Head { bytes: &chunk.data[..used], span: chunk.span, used }
+        }
+    }
+
+    /// Holds a start line without its end, as long as it looks like one.
+    fn hold_start_line<'a>(&mut self, chunk: Chunk<'_>) -> Found<'a> {
+        // The few first bytes decide; later ones are not looked at again.
+        const LOOK: usize = 64;
+        if self.held.len() < LOOK {
+            let missing = LOOK - self.held.len();
+            let mut look = [0; 2 * LOOK];
+            let parts = self.held.iter().chain(chunk.data.iter().take(missing));
+            let len = look.iter_mut().zip(parts).map(|(to, from)| *to = *from).count();
+            let look = &look[..len];
+            let may_be = match self.role {
+                Side::Client => detect::may_be_request_line(look),
+                Side::Server => detect::may_be_status_line(look),
+            };
+            if !may_be {
+                self.clear();
+                return Found::Garbage { used: chunk.data.len() };
+            }
+        }
+        if self.held.len() + chunk.data.len() > self.limit {
+            return Found::TooLarge;
+        }
+        self.hold(chunk.data, chunk.span);
+        Found::More
+    }
+
+    fn begins_message(&self, data: &[u8]) -> bool {
+        memchr(b'\n', data).is_some_and(|end| self.judge(&data[..end], false).is_some())
+    }
+
+    /// `None` when the line starts no message, true when it is a whole message.
+    fn judge(&self, line: &[u8], first: bool) -> Option<bool> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        match self.role {
+            Side::Client => detect::request_line(line)
+                .map(|line| line.version == Version::Http09)
+                .filter(|&is_simple| first || !is_simple),
+            Side::Server => detect::status_line(line).map(|_| false),
+        }
+    }
+
+    fn hold(&mut self, data: &[u8], span: Span) {
+        self.held.extend_from_slice(data);
+        self.lease.set(self.held.capacity());
+        self.span = Some(self.span.map_or(span, |before| before.join(span)));
+    }
+}

@@ -1,0 +1,102 @@
+//! Stream events kept until it is known what they are.
+
+use crate::base::{Budget, Lease, Span, Stamp};
+use crate::tcp::{Chunk, Side, StreamEvent};
+
+/// Owned copies of stream events, in order of arrival.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Vec<u8>,
+    events: Vec<(Side, HeldEvent)>,
+    lease: Lease,
+    budget: Budget,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum HeldEvent {
+    /// The bytes end at `end` in the common buffer.
+    Data {
+        end: usize,
+        span: Span,
+        offset: u64,
+    },
+    Gap {
+        len: u64,
+        stamp: Stamp,
+    },
+    Fin(Stamp),
+    Reset(Stamp),
+}
+
+impl Held {
+    /// Nothing held.
+    pub fn new(budget: &Budget) -> Self {
+        Self { bytes: Vec::new(), events: Vec::new(), lease: budget.lease(), budget: budget.clone() }
+    }
+
+    /// Keeps a copy.
+    pub fn push(&mut self, side: Side, event: StreamEvent<'_>) {
+        let event = match event {
+            StreamEvent::Data(chunk) => {
+                self.bytes.extend_from_slice(chunk.data);
+                HeldEvent::Data { end: self.bytes.len(), span: chunk.span, offset: chunk.offset }
+            }
+            StreamEvent::Gap { len, stamp } => HeldEvent::Gap { len, stamp },
+            StreamEvent::Fin(stamp) => HeldEvent::Fin(stamp),
+            StreamEvent::Reset(stamp) => HeldEvent::Reset(stamp),
+        };
+        self.events.push((side, event));
+        self.lease.set(self.bytes.capacity() + self.events.capacity() * size_of::<(Side, HeldEvent)>());
+    }
+
+    /// Bytes and events held, as a measure against a limit.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.events.len() * size_of::<(Side, HeldEvent)>()
+    }
+
+    /// A copy of the bytes held of one side.
+    pub fn bytes_of(&self, side: Side) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.each(|of, event| {
+            if let StreamEvent::Data(chunk) = event
+                && of == side
+            {
+                bytes.extend_from_slice(chunk.data);
+            }
+        });
+        bytes
+    }
+
+    /// Drops the bytes of one side.
+    pub fn forget(&mut self, side: Side) {
+        let mut kept = Self::new(&self.budget);
+        self.each(|of, event| {
+            if of != side || !matches!(event, StreamEvent::Data(_)) {
+                kept.push(of, event);
+            }
+        });
+        *self = kept;
+    }
+
+    /// Gives everything back, in order.
+    pub fn replay(self, each: impl FnMut(Side, StreamEvent<'_>)) {
+        self.each(each);
+    }
+
+    fn each(&self, mut each: impl FnMut(Side, StreamEvent<'_>)) {
+        let mut start = 0;
+        for &(side, event) in &self.events {
+            let event = match event {
+                HeldEvent::Data { end, span, offset } => {
+                    let data = self.bytes.get(start..end).unwrap_or_default();
+                    start = end;
+                    StreamEvent::Data(Chunk { data, span, offset })
+                }
+                HeldEvent::Gap { len, stamp } => StreamEvent::Gap { len, stamp },
+                HeldEvent::Fin(stamp) => StreamEvent::Fin(stamp),
+                HeldEvent::Reset(stamp) => StreamEvent::Reset(stamp),
+            };
+            each(side, event);
+        }
+    }
+}
