@@ -1,0 +1,126 @@
+//! Floor 8: one shard of the engine: frames and secrets in, entries out. No file, no thread, no clock.
+
+mod flow;
+mod layer;
+pub mod options;
+mod upper;
+
+pub use options::Options;
+
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Anomalies, Budget, Spool, Timestamp};
+use crate::capture::{Frame, LinkType, Secrets, SecretsKind};
+use crate::har;
+use crate::net::{self, Transport};
+use crate::tcp::{self, TcpEvent};
+use crate::tls::{KeyLog, SecretSource};
+use upper::Upper;
+
+/// Takes frames in the order of the capture and hands finished exchanges to the writer of the HAR.
+pub struct Engine {
+    net: net::Decoder,
+    tcp: tcp::Connections,
+    upper: Upper,
+    budget: Budget,
+    last_time: Option<Timestamp>,
+    anomalies: Anomalies,
+}
+
+/// What the engine saw besides exchanges.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Faults that belong to no connection.
+    pub anomalies: Anomalies,
+    /// Link types that are not read, with their frames.
+    pub unsupported: Vec<(LinkType, u64)>,
+    /// Frames seen twice (mirror ports).
+    pub repeated: u64,
+    /// IEEE 802.11 frames that are encrypted.
+    pub encrypted_frames: u64,
+}
+
+impl Engine {
+    /// An engine that hands its exchanges to `writer`; `keys` are shared with whoever adds secrets.
+    pub fn new(options: &Options, keys: KeyLog, writer: har::Writer, spool: Spool) -> Self {
+        let limits = &options.limits;
+        let budget = Budget::new(limits.memory);
+        Self {
+            net: net::Decoder::new(limits, &budget),
+            tcp: tcp::Connections::new(limits, &budget, options.tcp),
+            upper: Upper::new(options.clone(), budget.clone(), keys, writer, spool),
+            budget,
+            last_time: None,
+            anomalies: Anomalies::default(),
+        }
+    }
+
+    /// Takes the next frame.
+    pub fn push(&mut self, frame: &Frame<'_>) {
+        let Self { net, tcp, upper, last_time, anomalies, .. } = self;
+        if last_time.is_some_and(|last| frame.time < last) {
+            anomalies.note(AnomalyKind::TimeBackwards, Some(frame.stamp()), upper.options.limits.anomalies_kept);
+        }
+        *last_time = Some(frame.time);
+        upper.comment(frame);
+        net.push(frame, &mut |packet| match packet.transport {
+            Transport::Tcp(header) => {
+                tcp.push(&packet, &header, &mut |slot, facts, event: TcpEvent<'_>| upper.tcp(slot, facts, event));
+            }
+            Transport::Udp => upper.udp(&packet),
+        });
+        if self.budget.is_overdrawn() {
+            self.evict(frame.time);
+        }
+    }
+
+    /// Takes secrets found in the capture.
+    pub fn secrets(&mut self, secrets: &Secrets<'_>) {
+        if secrets.kind == SecretsKind::TlsKeyLog {
+            self.upper.keys.parse(secrets.data, SecretSource::Capture);
+        }
+    }
+
+    fn evict(&mut self, now: Timestamp) {
+        let Self { tcp, upper, budget, .. } = self;
+        while budget.is_overdrawn() {
+            if !tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event)) {
+                break;
+            }
+        }
+    }
+
+    /// Closes connections that were idle for long, so that a run of days does not grow.
+    pub fn expire(&mut self, now: Timestamp) {
+        let Self { tcp, upper, .. } = self;
+        let idle = upper.options.limits.idle;
+        tcp.expire(now, idle, &mut |slot, facts, event| upper.tcp(slot, facts, event));
+    }
+
+    /// The first write to the temporary file that failed, once.
+    pub fn spool_failure(&mut self) -> Option<std::io::Error> {
+        self.upper.spool.failure()
+    }
+
+    /// Entries handed on so far.
+    pub fn entries(&self) -> u64 {
+        self.upper.entries
+    }
+
+    /// The capture ends: all connections are closed. What is left is the writer, its spool, and what was seen besides.
+    pub fn finish(mut self) -> (har::Writer, Spool, Seen) {
+        self.net.finish();
+        let Self { net, tcp, upper, anomalies, .. } = &mut self;
+        tcp.finish(&mut |slot, facts, event| upper.tcp(slot, facts, event));
+        upper.finish();
+        let keep = upper.options.limits.anomalies_kept;
+        anomalies.merge(net.anomalies(), keep);
+        anomalies.merge(upper.dns_anomalies(), keep);
+        let seen = Seen {
+            anomalies: std::mem::take(anomalies),
+            unsupported: net.unsupported().to_vec(),
+            repeated: net.repeated(),
+            encrypted_frames: net.encrypted(),
+        };
+        (self.upper.writer, self.upper.spool, seen)
+    }
+}
