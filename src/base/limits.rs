@@ -25,6 +25,15 @@ pub struct Limits {
     pub tcp_hole_segments: usize,
     /// Time to wait for the bytes of a hole that the receiver has not acknowledged.
     pub tcp_hole_age: u64,
+    /// Distance from its stream at which a segment is no longer believed. The largest scaled window is 1 GiB (RFC 7323 §2.3),
+    /// real ones stay below 16 MiB.
+    pub tcp_window: u64,
+    /// Time to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
+    pub tcp_patience: u64,
+    /// The same in packets of the connection.
+    pub tcp_patience_packets: u32,
+    /// Closed TCP connections remembered, so that late segments do not look like new connections.
+    pub tcp_closed: usize,
     /// Time without a packet after which a connection is taken as over when memory is needed.
     pub idle: u64,
     /// Secrets of key logs and Decryption Secrets Blocks; a browser writes five for each connection.
@@ -77,6 +86,10 @@ impl Default for Limits {
             tcp_hole: 4 * MIB,
             tcp_hole_segments: 4096,
             tcp_hole_age: 5 * SECOND,
+            tcp_window: 16 << 20,
+            tcp_patience: SECOND / 2,
+            tcp_patience_packets: 64,
+            tcp_closed: 16_384,
             idle: 120 * SECOND,
             secrets: 1_000_000,
             tls_held: MIB,

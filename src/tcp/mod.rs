@@ -1,9 +1,13 @@
 //! Floor 3: one TCP connection, two halves: segments become ordered stream events.
 
+mod connection;
+pub mod connections;
 pub mod event;
 pub mod facts;
+mod half;
 pub mod reassembly;
 
+pub use connections::{CloseReason, Connections, Sink, Slot, TcpEvent, TcpOptions};
 pub use event::{Chunk, Side, StreamEvent};
 pub use facts::{Facts, Loss};
 pub use reassembly::{Assembler, Stored};

@@ -126,7 +126,7 @@ fn random_stretches_agree_with_a_simple_model() {
     for _ in 0..300 {
         let (mut stream, budget) = assembler();
         let mut seen = Seen::default();
-        let mut model = vec![0_u8; 200];
+        let mut model = [0_u8; 200];
         for frame in 1..=60_u64 {
             let (from, len) = (dice(180), 1 + dice(20));
             let data = vec![frame as u8; len as usize];

@@ -1,0 +1,441 @@
+//! One TCP connection: two halves, and what each says about the other.
+
+use super::event::{Chunk, Side, StreamEvent};
+use super::facts::Facts;
+use super::half::{Arrival, Fin, Half, Place};
+use super::{CloseReason, Sink, Slot, TcpEvent};
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
+use crate::net::{Packet, TcpFlags, TcpHeader};
+
+/// Lost bytes are padded from here.
+const NULS: [u8; 4096] = [0; 4096];
+
+/// What every connection is treated by.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) limits: Limits,
+    pub(super) pad_missing: bool,
+}
+
+/// One segment, taken from its packet.
+#[derive(Debug, Clone, Copy)]
+struct Segment<'a> {
+    header: TcpHeader,
+    data: &'a [u8],
+    /// Bytes that follow `data` but were cut off.
+    cut: u32,
+    stamp: Stamp,
+    selected: bool,
+}
+
+/// State of one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) facts: Facts,
+    halves: [Half; 2],
+    /// Packets so far; wraps.
+    packets: u32,
+    /// Neighbours in the order of last use.
+    pub(super) older: u32,
+    pub(super) newer: u32,
+}
+
+/// Where one side's stream events go: counted, padded, and told with the facts.
+struct Teller<'t, 's> {
+    facts: &'t mut Facts,
+    slot: Slot,
+    side: Side,
+    rules: &'t Rules,
+    out: &'t mut Sink<'s>,
+}
+
+impl Teller<'_, '_> {
+    fn tell(&mut self, event: StreamEvent<'_>) {
+        let side = self.side.index();
+        match event {
+            StreamEvent::Data(chunk) => self.facts.bytes[side] += chunk.data.len() as u64,
+            StreamEvent::Gap { len, stamp } => {
+                let mut offset = self.facts.bytes[side] + self.facts.loss[side].lost_bytes;
+                self.facts.loss[side].lost_bytes += len;
+                self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
+                // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
+                if self.rules.pad_missing && len <= self.rules.limits.tcp_hole as u64 {
+                    let end = offset + len;
+                    while offset < end {
+                        let data = &NULS[..NULS.len().min((end - offset) as usize)];
+                        let chunk = Chunk { data, span: Span::of(stamp, false), offset };
+                        (self.out)(self.slot, self.facts, TcpEvent::Stream(self.side, StreamEvent::Data(chunk)));
+                        offset += data.len() as u64;
+                    }
+                    return;
+                }
+            }
+            StreamEvent::Fin(_) | StreamEvent::Reset(_) => {}
+        }
+        (self.out)(self.slot, self.facts, TcpEvent::Stream(self.side, event));
+    }
+}
+
+/// Runs `$body` with `$emit` as the sink of `$side`.
+macro_rules! telling {
+    ($self:ident, $side:expr, $slot:expr, $rules:expr, $out:expr, |$emit:ident| $body:expr) => {{
+        let mut teller = Teller { facts: &mut $self.facts, slot: $slot, side: $side, rules: $rules, out: &mut *$out };
+        let $emit = &mut |event: StreamEvent<'_>| teller.tell(event);
+        $body
+    }};
+}
+
+impl Connection {
+    /// The connection that this packet is the first of.
+    pub(super) fn new(
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        is_continued: bool,
+        budget: &Budget,
+        keep: usize,
+    ) -> Self {
+        let (is_syn, is_ack) = (header.flags.has(TcpFlags::SYN), header.flags.has(TcpFlags::ACK));
+        let is_from_client = match (is_syn, is_ack) {
+            (true, answers) => !answers,
+            // Servers listen on low ports; clients are given high ones (RFC 6335 §6).
+            (false, _) => packet.source.port >= packet.destination.port,
+        };
+        let (client, server) =
+            if is_from_client { (packet.source, packet.destination) } else { (packet.destination, packet.source) };
+        let mut anomalies = Anomalies::default();
+        if !is_syn {
+            anomalies.note(AnomalyKind::StartMissing, Some(packet.stamp), keep);
+        }
+        let facts = Facts {
+            client,
+            server,
+            roles_known: is_syn,
+            first: packet.stamp,
+            last: packet.stamp,
+            opened: None,
+            established: None,
+            rtt: None,
+            loss: Default::default(),
+            bytes: [0; 2],
+            is_continued,
+            anomalies,
+        };
+        let halves = [Half::new(budget.lease()), Half::new(budget.lease())];
+        Self { facts, halves, packets: 0, older: u32::MAX, newer: u32::MAX }
+    }
+
+    /// The side that sent this packet.
+    pub(super) fn side_of(&self, packet: &Packet<'_>) -> Side {
+        if packet.source == self.facts.client { Side::Client } else { Side::Server }
+    }
+
+    /// True when a segment opens another connection between the same ends, as Wireshark counts them: a SYN with another
+    /// initial sequence number, or one after the end. A SYN-ACK does so only when its SYN cannot have been this one's.
+    pub(super) fn is_reopened_by(&self, side: Side, header: &TcpHeader) -> bool {
+        if !header.flags.has(TcpFlags::SYN) || header.flags.has(TcpFlags::RST) {
+            return false;
+        }
+        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
+        if header.flags.has(TcpFlags::ACK) {
+            return ours.is_started && !ours.is_syn_of(header.sequence) && !theirs.is_started;
+        }
+        match ours.is_started {
+            true => !ours.is_syn_of(header.sequence) || ours.fin.is_some(),
+            // The other side may have answered this SYN already (capture out of order), or have sent its own at the same time.
+            false => theirs.has_ack && theirs.last_ack != header.sequence.wrapping_add(1),
+        }
+    }
+
+    /// Takes one packet. Returns why the connection is over, if it is.
+    pub(super) fn push(
+        &mut self,
+        slot: Slot,
+        side: Side,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        rules: &Rules,
+        out: &mut Sink<'_>,
+    ) -> Option<CloseReason> {
+        let segment = Segment {
+            header: *header,
+            data: packet.payload,
+            cut: u32::try_from(packet.cut).unwrap_or(u32::MAX),
+            stamp: packet.stamp,
+            selected: packet.selected,
+        };
+        self.packets = self.packets.wrapping_add(1);
+        if segment.stamp.time < self.facts.last.time {
+            self.note(AnomalyKind::TimeBackwards, &segment, rules);
+            self.facts.last.frame = segment.stamp.frame;
+        } else {
+            self.facts.last = segment.stamp;
+        }
+        if header.flags.has(TcpFlags::RST) {
+            return self.reset(slot, side, &segment, rules, out);
+        }
+        if !self.begin(side, &segment, rules) {
+            return None;
+        }
+        let after = self.acknowledge(side, &segment, rules);
+        self.take(slot, side, &segment, after, rules, out);
+        self.settle(slot, segment.stamp, rules, out);
+        self.halves.iter().all(|half| half.fin_told).then_some(CloseReason::Finished)
+    }
+
+    /// Hands on all that waits, with gaps where bytes are missing: the connection is over.
+    pub(super) fn flush(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
+        loop {
+            self.advance(slot, rules, out);
+            // A side that waits for the other cannot be what the other waits for; so the one with a real hole goes first.
+            let order = |side: Side| {
+                let half = &self.halves[side.index()];
+                match half.assembler.first_hole() {
+                    Some((hole, shown)) => Some((hole.is_empty(), shown.frame, hole.end)),
+                    None if half.is_behind() => Some((false, now.frame, half.received())),
+                    None => match &half.fin {
+                        Some(fin) if half.assembler.next() < fin.offset => Some((false, fin.stamp.frame, fin.offset)),
+                        _ => None,
+                    },
+                }
+            };
+            let first = Side::BOTH.into_iter().filter_map(|side| order(side).map(|order| (order, side))).min();
+            let Some(((_, _, end), side)) = first else { break };
+            let half = &mut self.halves[side.index()];
+            telling!(self, side, slot, rules, out, |emit| half.give_up_hole(end, now, emit));
+        }
+    }
+
+    fn note(&mut self, kind: AnomalyKind, segment: &Segment<'_>, rules: &Rules) {
+        self.facts.anomalies.note(kind, Some(segment.stamp), rules.limits.anomalies_kept);
+    }
+
+    /// A RST: believed only where the receiver would believe it (RFC 9293 §3.10.7), for others are injected blindly.
+    fn reset(
+        &mut self,
+        slot: Slot,
+        side: Side,
+        segment: &Segment<'_>,
+        rules: &Rules,
+        out: &mut Sink<'_>,
+    ) -> Option<CloseReason> {
+        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
+        let header = &segment.header;
+        let answers = header.flags.has(TcpFlags::ACK)
+            && (!theirs.is_started || theirs.offset(header.acknowledgment).unsigned_abs() <= theirs.high + 1);
+        let is_plausible = if ours.is_started {
+            // A closed port answers a repeated SYN with sequence number 0.
+            ours.is_reset_plausible(header.sequence) || (ours.is_blank() && answers)
+        } else {
+            answers || !theirs.has_ack || theirs.last_ack == header.sequence
+        };
+        if !is_plausible {
+            self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+            return None;
+        }
+        self.flush(slot, segment.stamp, rules, out);
+        let stamp = self.halves[side.index()].assembler.clamp(segment.stamp);
+        telling!(self, side, slot, rules, out, |emit| emit(StreamEvent::Reset(stamp)));
+        Some(CloseReason::Reset)
+    }
+
+    /// Sees to the start of the sender's stream. False when the segment is to be ignored.
+    fn begin(&mut self, side: Side, segment: &Segment<'_>, rules: &Rules) -> bool {
+        let header = &segment.header;
+        let (is_syn, is_ack) = (header.flags.has(TcpFlags::SYN), header.flags.has(TcpFlags::ACK));
+        let now = segment.stamp;
+        let (ours, theirs) = pair(&mut self.halves, side);
+        if !is_syn {
+            if !ours.is_started {
+                // The first segment seen may ask whether the other side is alive: its byte is an old one.
+                let is_probe = theirs.has_ack
+                    && header.sequence.wrapping_add(1) == theirs.last_ack
+                    && segment.data.len() <= 1
+                    && !header.flags.has(TcpFlags::FIN);
+                ours.start(header.sequence.wrapping_add(u32::from(is_probe)), false);
+            } else if !segment.data.is_empty() {
+                ours.move_start(header.sequence);
+            }
+        } else if !ours.is_started {
+            ours.start(header.sequence.wrapping_add(1), true);
+            ours.time_syn(Some(now.time));
+        } else if ours.is_syn_of(header.sequence) {
+            if ours.has_syn {
+                ours.time_syn(None);
+                self.facts.loss[side.index()].retransmissions += 1;
+            }
+            self.halves[side.index()].has_syn = true;
+        } else if ours.is_blank() && is_ack && theirs.is_syn_of(header.acknowledgment.wrapping_sub(2)) {
+            // Another server behind the same address answers the repeated SYN.
+            ours.start(header.sequence.wrapping_add(1), true);
+            ours.time_syn(None);
+        } else {
+            self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+            return false;
+        }
+        if is_syn && !is_ack && side == Side::Client {
+            self.facts.opened = self.facts.opened.or(Some(now));
+            self.facts.roles_known = true;
+        }
+        let knows_handshake = self.facts.opened.is_some() || self.halves[Side::Server.index()].has_syn;
+        if side == Side::Client && !is_syn && is_ack && knows_handshake && self.facts.established.is_none() {
+            self.facts.established = Some(now);
+        }
+        true
+    }
+
+    /// Takes what the segment says about the other side's stream. Returns up to where that stream must have been handed on
+    /// before this segment's bytes may follow.
+    fn acknowledge(&mut self, side: Side, segment: &Segment<'_>, rules: &Rules) -> u64 {
+        let header = &segment.header;
+        if !header.flags.has(TcpFlags::ACK) {
+            return 0;
+        }
+        let (ours, theirs) = pair(&mut self.halves, side);
+        let is_plain = segment.data.is_empty()
+            && segment.cut == 0
+            && !header.flags.has(TcpFlags::SYN)
+            && !header.flags.has(TcpFlags::FIN);
+        let repeats = is_plain
+            && ours.has_ack
+            && ours.last_ack == header.acknowledgment
+            && ours.window == header.window
+            && ours.offset(header.sequence) == ours.high as i64
+            && header.window != 0
+            && !theirs.is_probing;
+        ours.last_ack = header.acknowledgment;
+        ours.has_ack = true;
+        ours.window = header.window;
+        let (mut after, mut is_outside) = (0, false);
+        if theirs.is_started {
+            match theirs.acknowledge(header.acknowledgment, segment.stamp.time, &rules.limits) {
+                Some(at) if theirs.is_behind() => after = at,
+                Some(_) => {}
+                None => is_outside = true,
+            }
+        }
+        let legs = [ours.leg, theirs.leg];
+        let loss = &mut self.facts.loss[side.index()];
+        loss.duplicate_acks += u32::from(repeats);
+        let is_control = header.flags.has(TcpFlags::SYN) || header.flags.has(TcpFlags::FIN);
+        loss.zero_windows += u32::from(header.window == 0 && !is_control);
+        // Each leg is the way from the capture point to one end and back; together they are the round trip.
+        if let [Some(one), Some(other)] = legs {
+            self.facts.rtt = Some(one.saturating_add(other));
+        }
+        if is_outside {
+            self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+        }
+        after
+    }
+
+    /// Takes the segment's bytes, and its FIN.
+    fn take(&mut self, slot: Slot, side: Side, segment: &Segment<'_>, after: u64, rules: &Rules, out: &mut Sink<'_>) {
+        let header = &segment.header;
+        let is_fin = header.flags.has(TcpFlags::FIN);
+        let ours = &mut self.halves[side.index()];
+        let len = u32::try_from(segment.data.len()).unwrap_or(u32::MAX).saturating_add(segment.cut);
+        let sequence = header.sequence.wrapping_add(u32::from(header.flags.has(TcpFlags::SYN)));
+        let start = match ours.place(sequence, len, &rules.limits) {
+            Place::At(at) => at,
+            Place::Jumped(at) => {
+                telling!(self, side, slot, rules, out, |emit| ours.assembler.give_up(at, segment.stamp, emit));
+                at as i64
+            }
+            Place::Outside => return self.note(AnomalyKind::StreamOutOfWindow, segment, rules),
+        };
+        ours.is_probing = !is_fin && ours.is_probe(start, len);
+        if (len == 0 && !is_fin) || ours.is_probing {
+            return;
+        }
+        let Ok(mut end) = u64::try_from(start.saturating_add(i64::from(len))) else { return };
+        // What lies before the start of the stream was not seen to be sent: it is not part of it.
+        let before = usize::try_from(start.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+        let at = u64::try_from(start).unwrap_or(0);
+        let mut data = segment.data.get(before..).unwrap_or_default();
+        let mut is_past_end = false;
+        if let Some(fin) = &ours.fin
+            && end > fin.offset
+        {
+            is_past_end = true;
+            end = fin.offset;
+            let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+            data = data.get(..room).unwrap_or(data);
+        }
+        // The receiver had these bytes before it sent what it had acknowledged: a repetition waits for nothing.
+        let wait = |from: u64| if ours.acked > from { 0 } else { after };
+        let (after, fin_after) = (wait(at.max(ours.assembler.next())), wait(end));
+        let mut differs = false;
+        if end > at {
+            let cut = end.saturating_sub(at + data.len() as u64);
+            let span = Span::of(segment.stamp, segment.selected);
+            let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, after, emit));
+            differs = stored.differs;
+            let loss = &mut self.facts.loss[side.index()];
+            match ours.account(at, end, stored.fresh, segment.stamp.time, self.facts.rtt) {
+                Arrival::Next => {}
+                Arrival::Retransmission => loss.retransmissions += 1,
+                Arrival::OutOfOrder => loss.out_of_order += 1,
+            }
+        }
+        if is_fin {
+            if ours.fin.is_some() {
+                self.facts.loss[side.index()].retransmissions += u32::from(len == 0);
+            } else if end >= ours.high && end >= ours.assembler.next() {
+                ours.fin = Some(Box::new(Fin { offset: end, after: fin_after, stamp: segment.stamp }));
+            } else {
+                is_past_end = true;
+            }
+        }
+        if is_past_end {
+            self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+        }
+        if differs {
+            self.note(AnomalyKind::OverlapDiffers, segment, rules);
+        }
+    }
+
+    /// Hands on what became ready, and gives up what was waited for too long.
+    fn settle(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
+        while self.halves.iter().any(Half::is_busy) {
+            self.advance(slot, rules, out);
+            let mut moved = false;
+            for side in Side::BOTH {
+                let (half, packets) = (&mut self.halves[side.index()], self.packets);
+                moved |= telling!(self, side, slot, rules, out, |emit| half.lose_patience(
+                    packets,
+                    now,
+                    &rules.limits,
+                    emit
+                ));
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    /// Hands on what is ready on both sides, each waiting for what it had acknowledged of the other.
+    fn advance(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) {
+        loop {
+            let mut moved = false;
+            for side in Side::BOTH {
+                let (ours, theirs) = pair(&mut self.halves, side);
+                let (reached, floor) = (theirs.reached(), theirs.assembler.clock());
+                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, floor, emit));
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+}
+
+/// One side's half, and the other's.
+fn pair(halves: &mut [Half; 2], side: Side) -> (&mut Half, &mut Half) {
+    let [client, server] = halves;
+    match side {
+        Side::Client => (client, server),
+        Side::Server => (server, client),
+    }
+}

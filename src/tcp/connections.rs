@@ -1,0 +1,314 @@
+//! All TCP connections of a capture: who a packet belongs to, and who has to go.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::connection::{Connection, Rules};
+use super::event::{Side, StreamEvent};
+use super::facts::Facts;
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Budget, Lease, Limits, Stamp, Timestamp};
+use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
+
+/// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+impl Slot {
+    /// The number as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What happens to a connection. `Open` comes first and `Close` last, each exactly once.
+#[derive(Debug, Clone, Copy)]
+pub enum TcpEvent<'a> {
+    /// Its first packet.
+    Open,
+    /// One direction goes on; the side is the sender.
+    Stream(Side, StreamEvent<'a>),
+    /// Nothing more comes; the slot is free.
+    Close(CloseReason),
+}
+
+/// Why a connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Both sides sent their FIN.
+    Finished,
+    /// A RST.
+    Reset,
+    /// A SYN opened another connection between the same ends.
+    Reused,
+    /// Nothing came for a long time.
+    Idle,
+    /// Memory ran out.
+    Evicted,
+    /// The capture ends.
+    CaptureEnd,
+}
+
+/// How streams are handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpOptions {
+    /// Hand on NUL bytes instead of gaps.
+    pub pad_missing: bool,
+}
+
+/// Where the events of all connections go, each with the facts of its connection as they are then.
+pub type Sink<'s> = dyn FnMut(Slot, &Facts, TcpEvent<'_>) + 's;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// What is known about a pair of ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Open(u32),
+    /// The connection is over: late segments belong to it, and only a SYN opens another one (as in Wireshark).
+    Over,
+    /// The connection was given up while it lived: what comes continues it.
+    GivenUp,
+}
+
+/// Packets in, events of connections out.
+#[derive(Debug)]
+pub struct Connections {
+    rules: Rules,
+    budget: Budget,
+    /// What the table itself takes.
+    lease: Lease,
+    places: HashMap<FlowKey, Place, RandomState>,
+    slots: Vec<Option<Connection>>,
+    free: Vec<u32>,
+    /// Pairs of ends whose connection is over, the longest over first.
+    over: VecDeque<FlowKey>,
+    /// Ends of the list by last use.
+    oldest: u32,
+    newest: u32,
+    /// The last packet's way: most packets go the same.
+    recent: Option<(Endpoint, Endpoint, u32, Side)>,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub fn new(limits: &Limits, budget: &Budget, options: TcpOptions) -> Self {
+        Self {
+            rules: Rules { limits: limits.clone(), pad_missing: options.pad_missing },
+            budget: budget.clone(),
+            lease: budget.lease(),
+            places: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            over: VecDeque::new(),
+            oldest: NONE,
+            newest: NONE,
+            recent: None,
+        }
+    }
+
+    /// Takes one TCP packet.
+    pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
+        let Some((slot, side)) = self.find(packet, header, out) else { return };
+        self.touch(slot);
+        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        if let Some(reason) = connection.push(Slot(slot), side, packet, header, &self.rules, out) {
+            self.close(slot, reason, packet.stamp, out);
+        }
+    }
+
+    /// Closes the connection that was idle longest; what waits behind its holes is handed on after gaps. False when there
+    /// is none.
+    pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
+        let slot = self.oldest;
+        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return false };
+        let last = connection.facts.last;
+        let is_idle = now.nanos_since(last.time) > self.rules.limits.idle;
+        if !is_idle {
+            connection.facts.anomalies.note(AnomalyKind::Evicted, Some(last), self.rules.limits.anomalies_kept);
+        }
+        self.close(slot, if is_idle { CloseReason::Idle } else { CloseReason::Evicted }, last, out);
+        true
+    }
+
+    /// Closes all connections that were idle for more than `idle` nanoseconds.
+    pub fn expire(&mut self, now: Timestamp, idle: u64, out: &mut Sink<'_>) {
+        while let Some(last) = self.connection(self.oldest).map(|connection| connection.facts.last)
+            && now.nanos_since(last.time) > idle
+        {
+            self.close(self.oldest, CloseReason::Idle, last, out);
+        }
+    }
+
+    /// The capture ends: closes all connections in the order of their first packets, and forgets those that are over.
+    pub fn finish(&mut self, out: &mut Sink<'_>) {
+        let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.slots.len() - self.free.len());
+        for (slot, connection) in (0..).zip(&self.slots) {
+            open.extend(connection.as_ref().map(|connection| (connection.facts.first.frame.0, slot)));
+        }
+        open.sort_unstable();
+        for (_, slot) in open {
+            if let Some(last) = self.connection(slot).map(|connection| connection.facts.last) {
+                self.close(slot, CloseReason::CaptureEnd, last, out);
+            }
+        }
+        self.places.clear();
+        self.over.clear();
+        self.settle_lease();
+    }
+
+    /// Number of open connections.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// True when no connection is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Facts of an open connection.
+    pub fn facts(&self, slot: Slot) -> Option<&Facts> {
+        self.connection(slot.0).map(|connection| &connection.facts)
+    }
+
+    fn connection(&self, slot: u32) -> Option<&Connection> {
+        self.slots.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    /// The connection of a packet, opened if need be; nothing when it belongs to one that is over.
+    #[inline]
+    fn find(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) -> Option<(u32, Side)> {
+        let is_syn = header.flags.has(TcpFlags::SYN);
+        if let Some((source, destination, slot, side)) = self.recent
+            && !is_syn
+            && source == packet.source
+            && destination == packet.destination
+        {
+            return Some((slot, side));
+        }
+        let (key, _) = FlowKey::new(packet.source, packet.destination);
+        let slot = match self.places.get(&key).copied() {
+            Some(Place::Open(slot)) => {
+                let connection = self.connection(slot)?;
+                if is_syn && connection.is_reopened_by(connection.side_of(packet), header) {
+                    let last = connection.facts.last;
+                    self.close(slot, CloseReason::Reused, last, out);
+                    self.open(key, packet, header, false, out)
+                } else {
+                    slot
+                }
+            }
+            Some(Place::Over) if !is_syn || header.flags.has(TcpFlags::ACK) => return None,
+            place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
+        };
+        let side = self.connection(slot)?.side_of(packet);
+        self.recent = Some((packet.source, packet.destination, slot, side));
+        Some((slot, side))
+    }
+
+    fn open(
+        &mut self,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        is_continued: bool,
+        out: &mut Sink<'_>,
+    ) -> u32 {
+        while self.len() >= self.rules.limits.connections.clamp(1, NONE as usize) {
+            if !self.evict_oldest(packet.stamp.time, out) {
+                break;
+            }
+        }
+        let keep = self.rules.limits.anomalies_kept;
+        let connection = Connection::new(packet, header, is_continued, &self.budget, keep);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            let connection = place.insert(connection);
+            out(Slot(slot), &connection.facts, TcpEvent::Open);
+        }
+        self.places.insert(key, Place::Open(slot));
+        self.link(slot);
+        self.settle_lease();
+        slot
+    }
+
+    fn close(&mut self, slot: u32, reason: CloseReason, now: Stamp, out: &mut Sink<'_>) {
+        self.unlink(slot);
+        let Some(mut connection) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        connection.flush(Slot(slot), now, &self.rules, out);
+        out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
+        self.free.push(slot);
+        if self.recent.is_some_and(|(_, _, recent, _)| recent == slot) {
+            self.recent = None;
+        }
+        let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
+        let place = match reason {
+            CloseReason::Finished | CloseReason::Reset | CloseReason::Reused | CloseReason::CaptureEnd => Place::Over,
+            CloseReason::Idle | CloseReason::Evicted => Place::GivenUp,
+        };
+        self.places.insert(key, place);
+        self.over.push_back(key);
+        if self.over.len() > self.rules.limits.tcp_closed
+            && let Some(key) = self.over.pop_front()
+            && !matches!(self.places.get(&key), Some(Place::Open(_)))
+        {
+            self.places.remove(&key);
+        }
+        self.settle_lease();
+    }
+
+    /// Tells the budget what the table takes: by entries in use, so that closing connections helps.
+    fn settle_lease(&mut self) {
+        const OPEN: usize = size_of::<Option<Connection>>();
+        const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
+        let over = self.over.len() * size_of::<FlowKey>();
+        self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);
+    }
+
+    /// Puts a connection at the newest end of the list.
+    fn link(&mut self, slot: u32) {
+        let newest = std::mem::replace(&mut self.newest, slot);
+        if let Some(connection) = self.links(slot) {
+            (connection.older, connection.newer) = (newest, NONE);
+        }
+        match self.links(newest) {
+            Some(connection) => connection.newer = slot,
+            None => self.oldest = slot,
+        }
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Some(connection) = self.links(slot) else { return };
+        let (older, newer) = (connection.older, connection.newer);
+        match self.links(older) {
+            Some(connection) => connection.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.links(newer) {
+            Some(connection) => connection.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    /// Notes that a connection was used just now.
+    #[inline]
+    fn touch(&mut self, slot: u32) {
+        if self.newest != slot {
+            self.unlink(slot);
+            self.link(slot);
+        }
+    }
+
+    fn links(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+    }
+}
+
+#[cfg(test)]
+mod tests;

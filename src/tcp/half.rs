@@ -1,0 +1,342 @@
+//! One direction of a connection: what its sender sent, and what is known about its delivery.
+
+use super::event::StreamEvent;
+use super::reassembly::{Assembler, Out, Stored};
+use crate::base::{Lease, Limits, Span, Stamp, Timestamp};
+
+/// Segments in a row that must agree before a stream follows them to a place far off.
+const AGREEING: u8 = 3;
+/// Distance from an unbelieved stretch at which an acknowledgment speaks for it.
+const NEAR: u32 = 1 << 20;
+/// Distance before a start that was only guessed at which data moves the start back.
+const START_SLACK: u32 = 1 << 16;
+
+/// What one side sends. Sequence numbers become 64-bit offsets: 0 is the byte after the SYN, or the first one seen.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) assembler: Assembler,
+    /// Sequence number of offset 0.
+    base: u32,
+    /// The side's last acknowledgment number.
+    pub(super) last_ack: u32,
+    /// The side's last window field.
+    pub(super) window: u16,
+    /// True once `base` is known.
+    pub(super) is_started: bool,
+    /// True when a SYN told `base`.
+    pub(super) has_syn: bool,
+    /// True once `last_ack` is known.
+    pub(super) has_ack: bool,
+    /// True when the last segment only asked whether the other side is alive (RFC 9293 §3.8.4).
+    pub(super) is_probing: bool,
+    /// True once the end of the stream was handed on.
+    pub(super) fin_told: bool,
+    stray: Stray,
+    /// End of the bytes seen, in the capture or cut.
+    pub(super) high: u64,
+    /// When `high` moved last.
+    high_time: Timestamp,
+    /// End of what the other side acknowledged; one more than there are bytes once it acknowledged the FIN.
+    pub(super) acked: u64,
+    /// Where the stream ends.
+    pub(super) fin: Option<Box<Fin>>,
+    patience: Option<Box<Patience>>,
+    /// The segment whose acknowledgment is timed: its end, and when it was sent.
+    timed: Option<(u64, Timestamp)>,
+    /// Smoothed time from the side's segments to their acknowledgments, in nanoseconds.
+    pub(super) leg: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Fin {
+    pub(super) offset: u64,
+    /// What its sender had acknowledged of the other side, as for data.
+    pub(super) after: u64,
+    pub(super) stamp: Stamp,
+}
+
+/// Waiting for bytes that the receiver has, but the capture has not shown yet.
+#[derive(Debug)]
+struct Patience {
+    /// Offset up to which they were acknowledged when the waiting began.
+    until: u64,
+    packets: u32,
+    since: Timestamp,
+}
+
+/// Segments far outside the stream that agree with one another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stray {
+    next: u32,
+    agreeing: u8,
+}
+
+/// Where a segment lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At this offset; negative when it begins before the stream's start.
+    At(i64),
+    /// Far outside.
+    Outside,
+    /// Far outside, but enough speaks for it: the stream goes on at this offset.
+    Jumped(u64),
+}
+
+/// How a segment relates to what was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Next,
+    Retransmission,
+    OutOfOrder,
+}
+
+impl Half {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self {
+            assembler: Assembler::new(lease),
+            base: 0,
+            last_ack: 0,
+            window: 0,
+            is_started: false,
+            has_syn: false,
+            has_ack: false,
+            is_probing: false,
+            fin_told: false,
+            stray: Stray::default(),
+            high: 0,
+            high_time: Timestamp::default(),
+            acked: 0,
+            fin: None,
+            patience: None,
+            timed: None,
+            leg: None,
+        }
+    }
+
+    /// The stream begins at this sequence number.
+    pub(super) fn start(&mut self, sequence: u32, by_syn: bool) {
+        self.base = sequence;
+        self.is_started = true;
+        self.has_syn = by_syn;
+    }
+
+    /// True when a SYN with this sequence number belongs to the stream that is known.
+    pub(super) fn is_syn_of(&self, sequence: u32) -> bool {
+        self.is_started && sequence.wrapping_add(1) == self.base
+    }
+
+    /// True when nothing but the start is known.
+    pub(super) fn is_blank(&self) -> bool {
+        self.high == 0 && self.assembler.next() == 0 && self.fin.is_none()
+    }
+
+    /// Offset of a sequence number, taking the nearest of all it could mean.
+    pub(super) fn offset(&self, sequence: u32) -> i64 {
+        let next = self.assembler.next();
+        let distance = sequence.wrapping_sub(self.base.wrapping_add(next as u32)) as i32;
+        (next as i64).wrapping_add(i64::from(distance))
+    }
+
+    /// End of all that was seen or acknowledged.
+    fn front(&self) -> u64 {
+        self.high.max(self.acked).max(self.assembler.next())
+    }
+
+    /// Decides where a segment of `len` bytes lies, and follows it when the stream has gone far away.
+    pub(super) fn place(&mut self, sequence: u32, len: u32, limits: &Limits) -> Place {
+        let at = self.offset(sequence);
+        let window = i64::try_from(limits.tcp_window).unwrap_or(i64::MAX);
+        let ahead = at.saturating_sub(self.front() as i64);
+        let behind = (self.assembler.next() as i64).saturating_sub(at).saturating_sub(i64::from(len));
+        if ahead <= window && behind <= window {
+            self.stray.agreeing = 0;
+            return Place::At(at);
+        }
+        if len == 0 {
+            return Place::Outside;
+        }
+        let agrees = self.stray.agreeing > 0 && self.stray.next == sequence;
+        let agreeing = if agrees { self.stray.agreeing.saturating_add(1) } else { 1 };
+        self.stray = Stray { next: sequence.wrapping_add(len), agreeing };
+        if agreeing < AGREEING {
+            return Place::Outside;
+        }
+        self.stray.agreeing = 0;
+        let next = self.assembler.next();
+        Place::Jumped(next.saturating_add(u64::from(sequence.wrapping_sub(self.base.wrapping_add(next as u32)))))
+    }
+
+    /// Takes an acknowledgment by the other side. Returns the offset, or nothing when it is not believed.
+    pub(super) fn acknowledge(&mut self, number: u32, now: Timestamp, limits: &Limits) -> Option<u64> {
+        let at = self.offset(number);
+        if at.saturating_sub(self.front() as i64) > i64::try_from(limits.tcp_window).unwrap_or(i64::MAX) {
+            if self.stray.agreeing > 0 && number.wrapping_sub(self.stray.next).wrapping_add(NEAR) < 2 * NEAR {
+                self.stray.agreeing = AGREEING;
+            }
+            return None;
+        }
+        let at = u64::try_from(at).ok()?;
+        if let Some((end, sent)) = self.timed
+            && at >= end
+        {
+            self.timed = None;
+            let sample = now.nanos_since(sent);
+            // RFC 6298 §2: SRTT <- 7/8 SRTT + 1/8 R'.
+            self.leg = Some(self.leg.map_or(sample, |leg| leg - leg / 8 + sample / 8));
+        }
+        self.acked = self.acked.max(at);
+        Some(at)
+    }
+
+    /// End of the bytes that the other side has acknowledged. The acknowledgment of one more than was seen may be that of a
+    /// FIN which is not in the capture, so it proves nothing.
+    pub(super) fn received(&self) -> u64 {
+        match &self.fin {
+            Some(fin) => self.acked.min(fin.offset),
+            None if self.acked == self.high.saturating_add(1) => self.high,
+            None => self.acked,
+        }
+    }
+
+    /// True when acknowledged bytes have not been handed on yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.assembler.next() < self.received()
+    }
+
+    /// Up to where answers to this stream may be handed on.
+    pub(super) fn reached(&self) -> u64 {
+        if self.is_behind() { self.assembler.next() } else { u64::MAX }
+    }
+
+    /// True when a segment repeats the last byte seen, or none before it, to provoke an acknowledgment.
+    pub(super) fn is_probe(&self, at: i64, len: u32) -> bool {
+        len <= 1 && at.saturating_add(1) == self.high as i64
+    }
+
+    /// Data before a start that was only guessed: moves the start back, when nothing was handed on yet.
+    pub(super) fn move_start(&mut self, sequence: u32) -> bool {
+        let before = self.base.wrapping_sub(sequence);
+        if self.has_syn || !self.is_blank() || before == 0 || before > START_SLACK {
+            return false;
+        }
+        self.base = sequence;
+        if self.acked > 0 {
+            self.acked += u64::from(before);
+        }
+        true
+    }
+
+    /// Keeps the account of what was sent: `at..end` was seen, of which `fresh` bytes were new.
+    pub(super) fn account(&mut self, at: u64, end: u64, fresh: u64, now: Timestamp, rtt: Option<u64>) -> Arrival {
+        let arrival = if at >= self.high {
+            Arrival::Next
+        } else {
+            // Karn's rule: the acknowledgment of a segment sent twice tells no time.
+            if self.timed.is_some_and(|(timed, _)| at < timed) {
+                self.timed = None;
+            }
+            // What overtook on its way comes within a round trip; what was lost takes longer (Wireshark draws the same line).
+            let is_late = now.nanos_since(self.high_time) >= rtt.unwrap_or(3_000_000);
+            if fresh == 0 || is_late { Arrival::Retransmission } else { Arrival::OutOfOrder }
+        };
+        if end > self.high {
+            if self.timed.is_none() && arrival == Arrival::Next && at == self.high {
+                self.timed = Some((end, now));
+            }
+            self.high = end;
+            self.high_time = now;
+        }
+        arrival
+    }
+
+    /// Times the handshake: `Some` when a SYN went out, `None` when it had to be repeated.
+    pub(super) fn time_syn(&mut self, sent: Option<Timestamp>) {
+        self.timed = sent.map(|sent| (0, sent));
+    }
+
+    /// Hands on or holds the bytes of one segment, and notes those that were cut off. Returns what was new.
+    pub(super) fn take(&mut self, at: u64, data: &[u8], cut: u64, span: Span, after: u64, out: &mut Out<'_>) -> Stored {
+        let before = self.assembler.next();
+        let taken = if after == 0 { self.assembler.hand_on(at, data, span, out) } else { 0 };
+        let mut stored = Stored { fresh: self.assembler.next() - before, differs: false };
+        if let Some(rest) = data.get(taken..)
+            && !rest.is_empty()
+        {
+            let held = self.assembler.store(at.saturating_add(taken as u64), rest, span, after);
+            stored = Stored { fresh: stored.fresh + held.fresh, differs: held.differs };
+        }
+        if cut > 0 {
+            self.assembler.store_lost(at.saturating_add(data.len() as u64), cut, span, after);
+        }
+        stored
+    }
+
+    /// Gives up what must not be waited for any longer. Returns true when something was given up.
+    pub(super) fn lose_patience(&mut self, packets: u32, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
+        let mut moved = false;
+        if self.is_behind() {
+            let next = self.assembler.next();
+            match &self.patience {
+                Some(patience) if patience.until > next => {
+                    if packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
+                        || now.time.nanos_since(patience.since) >= limits.tcp_patience
+                    {
+                        let until = patience.until;
+                        self.patience = None;
+                        self.assembler.give_up(until, now, out);
+                        moved = true;
+                    }
+                }
+                _ => {
+                    let until = self.received();
+                    self.patience = Some(Box::new(Patience { until, packets, since: now.time }));
+                }
+            }
+        } else if self.patience.is_some() {
+            self.patience = None;
+        }
+        while let Some((hole, shown)) = self.assembler.first_hole() {
+            let is_old = now.time.nanos_since(shown.time) > limits.tcp_hole_age;
+            if !is_old && !self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments) {
+                break;
+            }
+            self.give_up_hole(hole.end, now, out);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Gives up the first hole, which ends at `end`; or, when there is none, the wait for the other side.
+    pub(super) fn give_up_hole(&mut self, end: u64, now: Stamp, out: &mut Out<'_>) {
+        self.assembler.give_up(end, now, out);
+        self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out);
+    }
+
+    /// Hands on what is ready, given what the other side has reached; then the end, when it is due.
+    pub(super) fn advance(&mut self, reached: u64, floor: Timestamp, out: &mut Out<'_>) -> bool {
+        let moved = self.assembler.pop(reached, floor, out);
+        let Some(fin) = &self.fin else { return moved };
+        if self.fin_told || self.assembler.next() < fin.offset || fin.after > reached {
+            return moved;
+        }
+        self.fin_told = true;
+        out(StreamEvent::Fin(self.assembler.clamp(fin.stamp)));
+        true
+    }
+
+    /// True when something waits, or is waited for.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.assembler.is_empty()
+            || (self.fin.is_some() && !self.fin_told)
+            || self.is_behind()
+            || self.patience.is_some()
+    }
+
+    /// True when a RST with this sequence number would be believed: it lies where the receiver expects the next byte, or at
+    /// most an unscaled window behind the last one seen (RFC 9293 §3.10.7.4).
+    pub(super) fn is_reset_plausible(&self, sequence: u32) -> bool {
+        let at = self.offset(sequence);
+        let low = self.assembler.next().min(self.acked) as i64;
+        at >= low && at <= (self.front() as i64).saturating_add(i64::from(u16::MAX))
+    }
+}
