@@ -48,6 +48,8 @@ pub struct Limits {
     pub head: usize,
     /// Header fields in one head.
     pub header_fields: usize,
+    /// Octets of one HPACK or QPACK dynamic table (RFC 7541 §4.2); of a larger one the newest entries are kept.
+    pub header_table: usize,
     /// Exchanges that may be open at once on one connection (pipelined, or streams).
     pub open_exchanges: usize,
     /// Decoded bytes of one body that are kept; the rest is counted, not kept.
@@ -97,6 +99,7 @@ impl Default for Limits {
             detect: 4 * KIB,
             head: 256 * KIB,
             header_fields: 1000,
+            header_table: 128 * KIB,
             open_exchanges: 1000,
             body: 256 << 20,
             body_ratio: 1100,

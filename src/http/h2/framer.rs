@@ -1,0 +1,450 @@
+//! One direction of a connection becomes frames.
+
+use super::frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
+use super::search::{Search, Verdict};
+use crate::base::{Budget, Lease, Limits, Span, Stamp};
+use crate::tcp::Chunk;
+
+/// What a direction is made of, in order.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// The client's connection preface.
+    Preface,
+    /// The direction does not begin where the connection does.
+    Midway(Stamp),
+    /// A frame other than DATA. `payload` is its start when bytes are missing (`whole` is false), and empty when the type is
+    /// not of interest.
+    Frame {
+        /// Its header.
+        header: FrameHeader,
+        /// Its payload.
+        payload: &'a [u8],
+        /// False when bytes of it are missing.
+        whole: bool,
+        /// Its frames in the capture.
+        span: Span,
+    },
+    /// Content of a DATA frame, as it comes.
+    Data {
+        /// Stream.
+        stream: u32,
+        /// Content.
+        chunk: Chunk<'a>,
+        /// Octets of framing before it.
+        framing: u64,
+    },
+    /// Content of a DATA frame that is missing.
+    DataLost {
+        /// Stream.
+        stream: u32,
+        /// Octets.
+        len: u64,
+        /// Where the loss was found.
+        stamp: Stamp,
+        /// Octets of framing before it.
+        framing: u64,
+    },
+    /// The end of a DATA frame.
+    DataEnd {
+        /// Its header.
+        header: FrameHeader,
+        /// Octets of framing not yet told.
+        framing: u64,
+        /// Its frames in the capture.
+        span: Span,
+    },
+    /// Bytes are missing, and frames with them.
+    Lost(Stamp),
+    /// What stands here is no frame; the next one is searched.
+    Garbage(Stamp),
+}
+
+/// Where the framer is.
+#[derive(Debug)]
+enum State {
+    /// At the first byte, or within the preface.
+    Start { matched: usize },
+    /// Within a frame header. The first one of a direction says whether this is the start of the connection.
+    Header { is_first: bool },
+    /// Before the pad length of a DATA frame.
+    Pad,
+    /// Within a DATA frame.
+    Data { content: u32, padding: u32 },
+    /// Within another frame whose payload is wanted.
+    Collect,
+    /// Within another frame whose payload is not.
+    Skip { left: u32 },
+    /// The place in the byte stream is not known.
+    Search,
+}
+
+/// Framer of one direction.
+#[derive(Debug)]
+pub struct Framer {
+    state: State,
+    head: [u8; HEADER_LEN],
+    have: usize,
+    header: FrameHeader,
+    /// Where the current frame began.
+    start: Span,
+    /// Its offset in the direction.
+    offset: u64,
+    /// Octets of framing not yet told.
+    framing: u64,
+    payload: Vec<u8>,
+    /// Largest payload that is collected.
+    bound: u32,
+    /// SETTINGS_MAX_FRAME_SIZE that the other side may have set.
+    max_frame: u32,
+    /// Highest stream seen in a good frame.
+    highest_stream: u32,
+    search: Search,
+    /// True while bytes of the search are read.
+    is_replaying: bool,
+    lease: Lease,
+}
+
+impl Framer {
+    /// A framer at the start of a direction.
+    pub fn new(limits: &Limits, budget: &Budget) -> Self {
+        Self {
+            state: State::Start { matched: 0 },
+            head: [0; HEADER_LEN],
+            have: 0,
+            header: FrameHeader { length: 0, kind: 0, flags: 0, stream: 0 },
+            start: Span::default(),
+            framing: 0,
+            payload: Vec::new(),
+            bound: u32::try_from(limits.head).unwrap_or(u32::MAX),
+            max_frame: DEFAULT_MAX_FRAME,
+            highest_stream: 0,
+            search: Search::new(budget),
+            is_replaying: false,
+            offset: 0,
+            lease: budget.lease(),
+        }
+    }
+
+    /// The other side accepts frames of this size.
+    pub fn allow(&mut self, max_frame: u32) {
+        self.max_frame = self.max_frame.max(max_frame);
+    }
+
+    /// True when nothing has come yet.
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.state, State::Start { matched: 0 })
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, mut chunk: Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        while !chunk.data.is_empty() {
+            match self.state {
+                State::Start { matched } => self.preface(matched, &mut chunk, out),
+                State::Header { is_first } => self.header(is_first, &mut chunk, out),
+                State::Pad => {
+                    let [pad] = *advance(&mut chunk, 1).data else { return };
+                    self.framing += 1;
+                    match (self.header.length - 1).checked_sub(u32::from(pad)) {
+                        Some(content) => self.data(content, u32::from(pad), chunk.span, out),
+                        None => {
+                            out(Piece::Garbage(chunk.span.first));
+                            self.leave(self.header.length - 1, chunk.span, out);
+                        }
+                    }
+                }
+                State::Data { content: 0, padding } => {
+                    let taken = advance(&mut chunk, padding as usize).data.len() as u32;
+                    self.framing += u64::from(taken);
+                    self.data(0, padding - taken, chunk.span, out);
+                }
+                State::Data { content, padding } => {
+                    let taken = advance(&mut chunk, content as usize);
+                    let framing = std::mem::take(&mut self.framing);
+                    out(Piece::Data { stream: self.header.stream, chunk: taken, framing });
+                    self.data(content - taken.data.len() as u32, padding, taken.span, out);
+                }
+                State::Collect => self.collect(&mut chunk, out),
+                State::Skip { left } => {
+                    let taken = advance(&mut chunk, left as usize).data.len() as u32;
+                    self.framing += u64::from(taken);
+                    self.leave(left - taken, chunk.span, out);
+                }
+                // What is left lies in the buffer of the search, which goes on in it.
+                State::Search if self.is_replaying => return,
+                State::Search => {
+                    self.search.push(chunk);
+                    chunk.data = &[];
+                    self.resume(false, out);
+                }
+            }
+        }
+    }
+
+    /// Takes missing bytes; `len` is 0 when their number is not known.
+    pub fn gap(&mut self, len: u64, stamp: Stamp, out: &mut dyn FnMut(Piece<'_>)) {
+        let span = Span::of(stamp, false);
+        let is_known = |left: u32| len > 0 && len <= u64::from(left);
+        match self.state {
+            State::Pad => {
+                // Without its pad length none of the frame can be told from padding.
+                let left = self.header.length;
+                let framing = std::mem::take(&mut self.framing);
+                out(Piece::DataLost { stream: self.header.stream, len: 0, stamp, framing });
+                if is_known(left) {
+                    return self.leave(left - len as u32, span, out);
+                }
+                self.end(span, out);
+            }
+            State::Data { content, padding } => {
+                let lost = if len == 0 { content } else { u32::try_from(len).unwrap_or(u32::MAX).min(content) };
+                if lost > 0 {
+                    let framing = std::mem::take(&mut self.framing);
+                    out(Piece::DataLost { stream: self.header.stream, len: u64::from(lost), stamp, framing });
+                }
+                if is_known(content.saturating_add(padding)) {
+                    let padding_lost = len as u32 - lost;
+                    self.framing += u64::from(padding_lost);
+                    return self.data(content - lost, padding - padding_lost, span, out);
+                }
+                self.data(0, 0, span, out);
+            }
+            State::Collect => {
+                let left = self.header.length - self.payload.len() as u32;
+                out(Piece::Frame {
+                    header: self.header,
+                    payload: &self.payload,
+                    whole: false,
+                    span: self.start.join(span),
+                });
+                self.forget();
+                if is_known(left) {
+                    // The frame has been told; only its place is kept.
+                    self.header.kind = u8::MAX;
+                    return self.leave(left - len as u32, span, out);
+                }
+            }
+            State::Skip { left } if is_known(left) => return self.leave(left - len as u32, span, out),
+            State::Start { .. } => out(Piece::Midway(stamp)),
+            State::Header { is_first: true } => out(Piece::Midway(stamp)),
+            State::Skip { .. } | State::Header { .. } => {}
+            State::Search => self.search.clear(),
+        }
+        out(Piece::Lost(stamp));
+        self.start_search();
+    }
+
+    /// No more bytes come.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        if matches!(self.state, State::Search) {
+            self.resume(true, out);
+        }
+    }
+
+    fn preface(&mut self, matched: usize, chunk: &mut Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        let expected = PREFACE.get(matched..).unwrap_or_default();
+        let same = chunk.data.iter().zip(expected).take_while(|(a, b)| a == b).count();
+        if matched + same == PREFACE.len() {
+            advance(chunk, same);
+            self.state = State::Header { is_first: false };
+            out(Piece::Preface);
+        } else if same == chunk.data.len() {
+            if matched == 0 {
+                self.start = chunk.span;
+            }
+            advance(chunk, same);
+            self.state = State::Start { matched: matched + same };
+        } else if matched + same == 0 {
+            self.state = State::Header { is_first: true };
+        } else {
+            // No frame begins like the preface: it would be 5 MB long.
+            advance(chunk, same);
+            out(Piece::Midway(chunk.span.first));
+            self.start_search();
+        }
+    }
+
+    fn header(&mut self, is_first: bool, chunk: &mut Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        if self.have == 0 {
+            self.start = chunk.span;
+            self.offset = chunk.offset;
+        }
+        let taken = advance(chunk, HEADER_LEN - self.have);
+        if let Some(place) = self.head.get_mut(self.have..self.have + taken.data.len()) {
+            place.copy_from_slice(taken.data);
+        }
+        self.have += taken.data.len();
+        self.start = self.start.join(taken.span);
+        if self.have < HEADER_LEN {
+            return;
+        }
+        self.have = 0;
+        let header = FrameHeader::parse(&self.head);
+        // A server begins with its SETTINGS, and a client with them after the preface (RFC 9113 §3.4).
+        if is_first && !(header.kind == kind::SETTINGS && header.flags == 0 && self.is_acceptable(header)) {
+            out(Piece::Midway(self.start.first));
+            return self.search_from_header(out);
+        }
+        if !self.is_acceptable(header) {
+            out(Piece::Garbage(self.start.first));
+            return self.search_from_header(out);
+        }
+        self.header = header;
+        self.highest_stream = self.highest_stream.max(header.stream);
+        self.begin(taken.span, out);
+    }
+
+    /// Larger frames than allowed are fine where content is only passed on; elsewhere they say that this is no frame.
+    fn is_acceptable(&self, header: FrameHeader) -> bool {
+        let is_small = header.length <= self.max_frame
+            || header.kind == kind::DATA && header.stream <= self.highest_stream
+            || header.kind == kind::HEADERS && header.length <= self.bound;
+        is_small && header.is_legal()
+    }
+
+    fn begin(&mut self, span: Span, out: &mut dyn FnMut(Piece<'_>)) {
+        let header = self.header;
+        match header.kind {
+            kind::DATA => {
+                self.framing = HEADER_LEN as u64;
+                if !header.has(flag::PADDED) {
+                    self.data(header.length, 0, span, out);
+                } else if header.length == 0 {
+                    out(Piece::Garbage(self.start.first));
+                    self.end(span, out);
+                } else {
+                    self.state = State::Pad;
+                }
+            }
+            kind::HEADERS
+            | kind::CONTINUATION
+            | kind::PUSH_PROMISE
+            | kind::RST_STREAM
+            | kind::SETTINGS
+            | kind::GOAWAY => {
+                if header.length > self.bound {
+                    out(Piece::Frame { header, payload: &[], whole: false, span: self.start });
+                    self.skip(header.length);
+                } else if header.length == 0 {
+                    out(Piece::Frame { header, payload: &[], whole: true, span: self.start });
+                    self.state = State::Header { is_first: false };
+                } else {
+                    self.state = State::Collect;
+                }
+            }
+            _ => {
+                self.skip(header.length);
+                if header.length == 0 {
+                    self.dropped(span, out);
+                }
+            }
+        }
+    }
+
+    fn collect(&mut self, chunk: &mut Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        let need = self.header.length as usize - self.payload.len();
+        let taken = advance(chunk, need);
+        if taken.data.len() < need {
+            self.payload.extend_from_slice(taken.data);
+            self.lease.set(self.payload.capacity());
+            return;
+        }
+        let span = self.start.join(taken.span);
+        self.state = State::Header { is_first: false };
+        if self.payload.is_empty() {
+            out(Piece::Frame { header: self.header, payload: taken.data, whole: true, span });
+        } else {
+            self.payload.extend_from_slice(taken.data);
+            out(Piece::Frame { header: self.header, payload: &self.payload, whole: true, span });
+            self.forget();
+        }
+    }
+
+    /// Gives the buffer back; payloads that lie across chunks are rare enough to allocate anew.
+    fn forget(&mut self) {
+        self.payload = Vec::new();
+        self.lease.set(0);
+    }
+
+    fn data(&mut self, content: u32, padding: u32, span: Span, out: &mut dyn FnMut(Piece<'_>)) {
+        self.state = State::Data { content, padding };
+        if content == 0 && padding == 0 {
+            self.end(span, out);
+        }
+    }
+
+    fn end(&mut self, span: Span, out: &mut dyn FnMut(Piece<'_>)) {
+        let framing = std::mem::take(&mut self.framing);
+        out(Piece::DataEnd { header: self.header, framing, span: self.start.join(span) });
+        self.state = State::Header { is_first: false };
+    }
+
+    fn skip(&mut self, left: u32) {
+        self.state = if left == 0 { State::Header { is_first: false } } else { State::Skip { left } };
+    }
+
+    /// Skips the rest of a frame of which a part is missing.
+    fn leave(&mut self, left: u32, span: Span, out: &mut dyn FnMut(Piece<'_>)) {
+        self.skip(left);
+        if left == 0 {
+            self.dropped(span, out);
+        }
+    }
+
+    /// A frame that was skipped is over.
+    fn dropped(&mut self, span: Span, out: &mut dyn FnMut(Piece<'_>)) {
+        if self.header.kind == kind::DATA {
+            self.end(span, out);
+        } else if self.header.kind < u8::MAX && !is_collected(self.header.kind) {
+            out(Piece::Frame { header: self.header, payload: &[], whole: true, span: self.start.join(span) });
+        }
+    }
+
+    fn start_search(&mut self) {
+        self.have = 0;
+        self.framing = 0;
+        self.state = State::Search;
+    }
+
+    /// The nine bytes of `head` are no frame header; the next one may begin within them.
+    fn search_from_header(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        self.start_search();
+        if !self.is_replaying {
+            let head = self.head;
+            self.search.push(Chunk { data: &head, span: self.start, offset: self.offset });
+            self.resume(false, out);
+        }
+    }
+
+    /// Goes on where the search found a frame.
+    fn resume(&mut self, is_over: bool, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.search.look(self.highest_stream, is_over) == Verdict::Found {
+            let found = self.search.take();
+            self.state = State::Header { is_first: false };
+            self.is_replaying = true;
+            for chunk in found.chunks() {
+                self.push(chunk, out);
+            }
+            self.is_replaying = false;
+            if !matches!(self.state, State::Search) {
+                break;
+            }
+            self.search.put_back(found, self.offset);
+        }
+    }
+}
+
+fn is_collected(kind: u8) -> bool {
+    matches!(
+        kind,
+        kind::HEADERS | kind::CONTINUATION | kind::PUSH_PROMISE | kind::RST_STREAM | kind::SETTINGS | kind::GOAWAY
+    )
+}
+
+/// Cuts up to `len` bytes from the front of a chunk.
+fn advance<'a>(chunk: &mut Chunk<'a>, len: usize) -> Chunk<'a> {
+    let (taken, rest) = chunk.data.split_at(len.min(chunk.data.len()));
+    let front = Chunk { data: taken, span: chunk.span, offset: chunk.offset };
+    chunk.data = rest;
+    chunk.offset = chunk.offset.wrapping_add(taken.len() as u64);
+    front
+}
