@@ -11,6 +11,8 @@ pub struct Limits {
     pub frame: usize,
     /// One pcapng block; a larger one ends the reading of that file.
     pub capture_block: usize,
+    /// Interfaces described in one pcapng section; packets of more are skipped.
+    pub capture_interfaces: usize,
     /// Fragments held back by all unfinished IP datagrams.
     pub fragment_memory: usize,
     /// Age at which an unfinished IP datagram is given up ([RFC 791 §3.2] suggests 15 s, RFC 8200 60 s).
@@ -81,6 +83,7 @@ impl Default for Limits {
             spool_memory: 24 * MIB,
             frame: MIB,
             capture_block: 16 * MIB,
+            capture_interfaces: 65_536,
             fragment_memory: 4 * MIB,
             fragment_age: 60 * SECOND,
             tunnel_depth: 8,

@@ -1,5 +1,46 @@
 //! Floor 1: capture files, pipes and compressed files become frames.
+//!
+//! [`Captures`] reads one or many sources, [`Reader`] exactly one; both lend one [`Item`] at a time out of their read
+//! buffer. What a source is, is told by its content, never by its name:
+//!
+//! ```text
+//! path, pipe, FIFO, `-` ─► coding (gzip, zstd, lz4) ─► window ─► pcap | pcapng ─► reader ─► captures
+//! ```
+//!
+//! A source holds its read buffer (at most 1 MiB), one record that is larger than it (at most
+//! [`Limits::capture_block`](crate::base::Limits::capture_block)), the interfaces of one section and a decompressor;
+//! nothing else grows with the input.
+//!
+//! The record readers are our own. pcap-parser reads the same formats and is the yardstick of the tests here, but its
+//! stream readers cannot be resumed on a live pipe, it allocates a list of options for each packet that has any, gives up a
+//! packet whose options are broken, and computes neither `if_tsresol` in powers of two nor a big-endian `if_tsoffset`.
 
+pub mod captures;
+pub mod error;
+pub mod facts;
 pub mod frame;
+pub mod link_type;
+pub mod reader;
+pub mod secrets;
 
+mod clock;
+mod coding;
+mod looks;
+mod order;
+mod pcap;
+mod pcapng;
+mod source;
+mod window;
+
+#[cfg(test)]
+pub mod build;
+#[cfg(test)]
+mod tests;
+
+pub use captures::Captures;
+pub use error::{CaptureError, Damage};
+pub use facts::{Facts, Progress};
 pub use frame::{Frame, LinkType, Secrets, SecretsKind};
+pub use link_type::link_type_name;
+pub use reader::{Item, Reader};
+pub use secrets::secrets_ahead;

@@ -1,0 +1,51 @@
+//! What a run of captures was made of, and how far its reading has come.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::error::Damage;
+use super::frame::LinkType;
+use crate::base::Timestamp;
+
+/// What is known of the captures read so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The sources in the order they were given; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Frames handed on.
+    pub frames: u64,
+    /// Earliest frame.
+    pub first: Option<Timestamp>,
+    /// Latest frame.
+    pub last: Option<Timestamp>,
+    /// Link types of the frames.
+    pub link_types: BTreeSet<LinkType>,
+    /// Frames that the snapshot length cut.
+    pub cut_frames: u64,
+    /// The first damages of each file.
+    pub damage: Vec<Damage>,
+    /// How many damages there were.
+    pub damages: u64,
+}
+
+impl Facts {
+    /// Adds what is known of another capture, but not its name.
+    pub(super) fn merge(&mut self, other: &Facts) {
+        self.frames += other.frames;
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        self.link_types.extend(&other.link_types);
+        self.cut_frames += other.cut_frames;
+        self.damage.extend_from_slice(&other.damage);
+        self.damages += other.damages;
+    }
+}
+
+/// How far the reading has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read from the sources, before decompression.
+    pub read: u64,
+    /// Bytes of all sources; `None` when one is a pipe.
+    pub total: Option<u64>,
+}
