@@ -43,7 +43,8 @@ fn rooms_used(line: &str) -> Vec<String> {
     let mut rooms = Vec::new();
     for (at, _) in line.match_indices("crate::") {
         let rest = &line[at + "crate::".len()..];
-        let word = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let word =
+            |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
         match rest.strip_prefix('{') {
             Some(list) => rooms.extend(list.split(',').map(word)),
             None => rooms.push(word(rest)),
