@@ -195,7 +195,7 @@ impl Detection {
                 Start::More
             }
             // A long target: the line end is not needed to see what this is.
-            Start::More if before.first().or(chunk.data.first()).is_some_and(u8::is_ascii_uppercase) => {
+            Start::More if detect::has_known_method(if before.is_empty() { chunk.data } else { &before }) => {
                 self.held.push(side, StreamEvent::Data(chunk));
                 Start::Request
             }

@@ -120,6 +120,13 @@ pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     Some(StatusLine { version, status, reason: rest.trim_ascii() })
 }
 
+/// True when the bytes begin with one of the methods of [RFC 9110 §9](https://www.rfc-editor.org/rfc/rfc9110#section-9).
+pub fn has_known_method(bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] =
+        [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH "];
+    METHODS.iter().any(|method| bytes.starts_with(method))
+}
+
 /// True when bytes without a line end may be the start of a request line.
 pub fn may_be_request_line(bytes: &[u8]) -> bool {
     let method_len = bytes.iter().take(METHOD_MAX + 1).take_while(|&&byte| is_token(byte)).count();

@@ -219,7 +219,7 @@ impl Connection {
                 return 0;
             }
         }
-        match half.reader.read(chunk, is_first && half.in_step) {
+        match half.reader.read(chunk, is_first && half.in_step, half.in_step) {
             Found::More => chunk.data.len(),
             Found::Garbage { used } => {
                 half.reader.clear();

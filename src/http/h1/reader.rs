@@ -99,11 +99,11 @@ impl HeadReader {
         }
     }
 
-    /// Takes in bytes. `first` allows what only the first message of a connection may be, a request of HTTP/0.9.
-    /// After anything but [`Found::More`] the caller must [`clear`](Self::clear).
-    pub fn read<'a>(&'a mut self, chunk: Chunk<'a>, first: bool) -> Found<'a> {
+    /// Takes in bytes. `first` allows what only the first message of a connection may be, a request of HTTP/0.9; `in_step` says
+    /// that a message is expected just here. After anything but [`Found::More`] the caller must [`clear`](Self::clear).
+    pub fn read<'a>(&'a mut self, chunk: Chunk<'a>, first: bool, in_step: bool) -> Found<'a> {
         let data = chunk.data;
-        if !self.held.is_empty() && !self.has_start_line && !first && self.begins_message(data) {
+        if !in_step && self.is_holding() && !self.has_start_line && self.begins_message(data) {
             // What was held was text without a line end, and a message begins with this chunk.
             self.clear();
         }
@@ -208,8 +208,10 @@ impl HeadReader {
         Found::More
     }
 
+    /// True when the bytes begin with a message for certain: the rest of a request line may look like another one.
     fn begins_message(&self, data: &[u8]) -> bool {
-        memchr(b'\n', data).is_some_and(|end| self.judge(&data[..end], false).is_some())
+        let is_certain = self.role == Side::Server || detect::has_known_method(data);
+        is_certain && memchr(b'\n', data).is_some_and(|end| self.judge(&data[..end], false).is_some())
     }
 
     /// `None` when the line starts no message, true when it is a whole message.
