@@ -19,6 +19,7 @@ pub mod base;
 pub mod capture;
 pub mod dns;
 pub mod exchange;
+pub mod har;
 pub mod http;
 pub mod net;
 pub mod tcp;

@@ -28,6 +28,8 @@ pub struct Exchange {
     pub pushed_on: Option<StreamId>,
     /// Faults of this exchange.
     pub anomalies: Anomalies,
+    /// What people wrote to the frames that carried it.
+    pub comments: Vec<String>,
     /// True when a frame that carried part of it was selected by the user.
     pub selected: bool,
     /// Arrival of response content: time and wire bytes, joined to a bounded number of steps.

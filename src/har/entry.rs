@@ -1,0 +1,553 @@
+//! One exchange as the members of a HAR entry.
+
+use std::borrow::Cow;
+use std::io;
+
+use url::Url;
+
+use super::content::{self, Form, Nature};
+use super::cookies;
+use super::draft::Draft;
+use super::facts;
+use super::form;
+use super::headers::{Message, field_text, headers};
+use super::json::{Object, array, epoch_seconds};
+use super::late::Late;
+use super::messages::{is_grpc, messages};
+use super::options::Options;
+use super::page::{Kind, Visit};
+use super::sanitise::Sanitiser;
+use super::target::{self, host};
+use super::timings::Moments;
+use crate::base::Spool;
+use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response, TransportFacts};
+use crate::http::{Abort, Headers, Upgrade, Version};
+
+/// Bodies up to this size are looked at whole: for form parameters, and for cleaning.
+const WHOLE: usize = 4 << 20;
+
+/// An entry that is ready but for what depends on the whole capture.
+pub struct Ready {
+    /// Its members, as pieces of a [`Draft`].
+    pub pieces: Vec<u8>,
+    /// Its late members, as JSON of [`Late`].
+    pub late: Vec<u8>,
+    /// When things happened.
+    pub moments: Moments,
+    /// The host as the client looked it up.
+    pub host: String,
+    /// `httpVersion`.
+    pub version: &'static str,
+}
+
+/// What became of an exchange.
+pub enum Made {
+    /// An entry.
+    Entry(Box<Ready>),
+    /// The user's filters left it out.
+    Filtered,
+    /// It would have spoiled the file.
+    Refused,
+}
+
+/// Makes an entry.
+pub fn make(
+    exchange: &mut Exchange,
+    connection: &Connection,
+    options: &Options,
+    keep: usize,
+    spool: &mut Spool,
+) -> io::Result<Made> {
+    let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
+    let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
+    let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server) else {
+        return Ok(Made::Refused);
+    };
+    let host_name = host(&url).to_owned();
+    if (options.only_selected && !exchange.selected) || !options.lets_pass(&host_name, url.as_str()) {
+        return Ok(Made::Filtered);
+    }
+    sanitiser.url(&mut url);
+    let (moments, fault) = Moments::of(exchange, connection);
+    if let Some(fault) = fault
+        && exchange.anomalies.count(fault) == 0
+    {
+        exchange.anomalies.note(fault, Some(exchange.request.start), keep);
+    }
+    let writing = Writing { exchange, connection, options, sanitiser, url: &url };
+    let mut draft = Draft::new(spool);
+    writing.request(&mut draft)?;
+    writing.response(&mut draft)?;
+    writing.rest(&mut draft);
+    let Some(pieces) = draft.finish() else { return Ok(Made::Refused) };
+    let late = serde_json::to_vec(&writing.late(moments)).map_err(io::Error::from)?;
+    let version = writing.version();
+    Ok(Made::Entry(Box::new(Ready { pieces, late, moments, host: host_name, version })))
+}
+
+struct Writing<'a> {
+    exchange: &'a Exchange,
+    connection: &'a Connection,
+    options: &'a Options,
+    sanitiser: Sanitiser,
+    url: &'a Url,
+}
+
+impl Writing<'_> {
+    /// Chrome's words, which most readers know.
+    fn version(&self) -> &'static str {
+        let version = match &self.exchange.response {
+            Some(response) => response.head.version,
+            None => return "unknown",
+        };
+        match version {
+            Version::Http09 => "HTTP/0.9",
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "http/2.0",
+            Version::Http3 => "h3",
+        }
+    }
+
+    fn fields(&self, out: &mut Vec<u8>, fields: &Headers, message: Message<'_>) {
+        headers(out, fields, message, &self.sanitiser, self.options.mitmproxy_safe);
+    }
+
+    fn request(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+        let request = &self.exchange.request;
+        let head = &request.head;
+        draft.text.extend_from_slice(b"\"request\":");
+        let mut object = Object::open(&mut draft.text);
+        object.string("method", &method(&head.method));
+        object.string("url", self.url.as_str());
+        object.string("httpVersion", self.version());
+        self.fields(object.key("headers"), &head.headers, Message::Request);
+        let query = url::form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());
+        // The URL was cleaned already: what stands in its query may be shown.
+        form::pairs(object.key("queryString"), query, &Sanitiser::default());
+        let out = object.key("cookies");
+        if self.sanitiser.is_on() {
+            out.extend_from_slice(b"[]");
+        } else {
+            cookies::request_cookies(out, &head.headers);
+        }
+        object.plain("headersSize", head.size).plain("bodySize", request.body.wire_size);
+        if let Outcome::Aborted(reason) = request.outcome
+            && self.exchange.response.is_some()
+        {
+            object.string("_error", &error(reason));
+        }
+        self.pseudo_fields(&mut object);
+        if !request.trailers.is_empty() {
+            self.fields(object.key("_trailers"), &request.trailers, Message::Request);
+        }
+        let body = &request.body;
+        if self.exchange.upgrade.is_none() && (body.wire_size > 0 || body.size > 0 || body.has_gap) {
+            object.key("postData");
+            self.post_data(draft, body)?;
+        }
+        draft.text.push(b'}');
+        Ok(())
+    }
+
+    fn pseudo_fields(&self, object: &mut Object<'_>) {
+        let head = &self.exchange.request.head;
+        if !self.options.pseudo_headers || !matches!(head.version, Version::Http2 | Version::Http3) {
+            return;
+        }
+        let mut fields = Headers::default();
+        fields.push(b"_method", &head.method);
+        for (name, value) in [("_authority", &head.authority), ("_scheme", &head.scheme), ("_protocol", &head.protocol)]
+        {
+            if let Some(value) = value {
+                fields.push(name.as_bytes(), value);
+            }
+        }
+        fields.push(b"_path", &head.target);
+        array(object.key("_pseudoHeaders"), fields.iter(), |out, (name, value)| {
+            let mut field = Object::open(out);
+            let value = field_text(value);
+            field.string("name", &field_text(name).replacen('_', ":", 1)).string("value", &self.sanitiser.text(&value));
+            field.close();
+        });
+    }
+
+    fn post_data(&self, draft: &mut Draft<'_>, body: &Body) -> io::Result<()> {
+        let request = &self.exchange.request;
+        let content_type = request.head.headers.first("content-type").map(field_text).unwrap_or_default();
+        let mut object = Object::open(&mut draft.text);
+        object.string("mimeType", if content_type.is_empty() { "application/octet-stream" } else { &content_type });
+        let is_whole = body.kept.spooled.is_empty() && body.kept.tail.len() <= WHOLE;
+        let params = object.key("params");
+        match form::kind(&content_type).filter(|_| is_whole) {
+            Some(kind) => form::params(params, &kind, &body.kept.tail, &self.sanitiser),
+            None => params.extend_from_slice(b"[]"),
+        }
+        if let Some(comment) = body_comment(body) {
+            object.string("comment", &comment);
+        }
+        // Always there: readers fail on postData without text.
+        if !self.text(draft, body, &content_type)? {
+            Object::resume(&mut draft.text).string("text", "");
+        }
+        draft.text.push(b'}');
+        Ok(())
+    }
+
+    /// Writes `text` and `encoding`, unless the body was not kept.
+    fn text(&self, draft: &mut Draft<'_>, body: &Body, content_type: &str) -> io::Result<bool> {
+        if matches!(body.end, BodyEnd::Dropped | BodyEnd::TooLarge | BodyEnd::Bomb)
+            && body.kept.tail.is_empty()
+            && body.kept.spooled.is_empty()
+        {
+            return Ok(false);
+        }
+        let tail = &body.kept.tail;
+        if self.sanitiser.is_strict() {
+            let whole = (body.kept.spooled.is_empty() && tail.len() <= WHOLE).then_some(tail.as_slice());
+            if body.size > 0
+                && let Some(clean) = self.sanitiser.body(content_type, whole)
+            {
+                Object::resume(&mut draft.text).key("text");
+                draft.string(&clean);
+                return Ok(true);
+            }
+        }
+        let nature = content::nature(draft.spool, &body.kept)?;
+        let form = self.form(draft.spool, body, nature, content_type)?;
+        let mut object = Object::resume(&mut draft.text);
+        if form == Form::Base64 {
+            object.string("encoding", "base64");
+        }
+        object.key("text");
+        if body.kept.spooled.is_empty() {
+            draft.inside(form, tail);
+        } else {
+            let mut parts = body.kept.spooled.clone();
+            parts.push(draft.spool.append(tail));
+            draft.body(form, &parts);
+        }
+        Ok(true)
+    }
+
+    fn form(&self, spool: &mut Spool, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
+        if !self.options.decode_text {
+            return Ok(content::exact_form(nature, content_type));
+        }
+        let mut start = Vec::new();
+        match body.kept.spooled.first() {
+            Some(&first) => spool.read(crate::base::spool::Extent { len: first.len.min(1024), ..first }, &mut start)?,
+            None => start.extend_from_slice(body.kept.tail.get(..1024).unwrap_or(&body.kept.tail)),
+        }
+        Ok(content::readable_form(nature, content_type, &start))
+    }
+
+    fn response(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+        draft.text.extend_from_slice(b",\"response\":");
+        match &self.exchange.response {
+            Some(response) => self.answer(draft, response)?,
+            None => self.no_answer(draft),
+        }
+        self.informational(draft);
+        draft.text.push(b'}');
+        Ok(())
+    }
+
+    fn no_answer(&self, draft: &mut Draft<'_>) {
+        let reason = match self.exchange.request.outcome {
+            Outcome::Aborted(reason) => error(reason),
+            Outcome::Complete => "no response in the capture".into(),
+        };
+        let mut object = Object::open(&mut draft.text);
+        object.plain("status", 0).string("statusText", "").string("httpVersion", "unknown");
+        object.plain("headers", "[]").plain("cookies", "[]");
+        let mut content = Object::open(object.key("content"));
+        content.plain("size", 0).string("mimeType", "x-unknown");
+        content.close();
+        object.string("redirectURL", "").plain("headersSize", -1).plain("bodySize", -1).plain("_transferSize", 0);
+        object.string("_error", &reason);
+    }
+
+    fn answer(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+        let head = &response.head;
+        let body = &response.body;
+        let mut object = Object::open(&mut draft.text);
+        object
+            .plain("status", head.status)
+            .string("statusText", &field_text(&head.reason))
+            .string("httpVersion", self.version());
+        self.fields(object.key("headers"), &head.headers, Message::Response(Some(&body.end)));
+        let out = object.key("cookies");
+        if self.sanitiser.is_on() {
+            out.extend_from_slice(b"[]");
+        } else {
+            cookies::response_cookies(out, &head.headers, response.start.time);
+        }
+        let location = head.headers.first("location").map(field_text).unwrap_or_default();
+        object.string("redirectURL", &self.sanitiser.url_text(&location));
+        object.plain("headersSize", head.size).plain("bodySize", if head.status == 304 { 0 } else { body.wire_size });
+        object.plain("_transferSize", response.wire_size);
+        if let Outcome::Aborted(reason) = response.outcome {
+            object.string("_error", &error(reason));
+        }
+        if !response.trailers.is_empty() {
+            self.fields(object.key("_trailers"), &response.trailers, Message::Response(None));
+        }
+        object.key("content");
+        self.content(draft, response)
+    }
+
+    fn content(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+        let (head, body) = (&response.head, &response.body);
+        let content_type = head.headers.first("content-type").map(field_text).unwrap_or_default();
+        let is_head = self.exchange.request.head.method == b"HEAD";
+        // What an upgraded connection carries stands in the messages, or is no content at all.
+        let is_upgraded = self.exchange.upgrade.is_some();
+        let has_none = is_head || matches!(head.status, 204 | 304) || is_upgraded;
+        let size = if is_upgraded { 0 } else { body.size };
+        let mut object = Object::open(&mut draft.text);
+        object.plain("size", size);
+        object.string("mimeType", if content_type.is_empty() { "x-unknown" } else { &content_type });
+        let is_complete = !body.has_gap
+            && body.lost == 0
+            && matches!(body.end, BodyEnd::Whole | BodyEnd::Dropped | BodyEnd::TooLarge);
+        if is_complete && !has_none && head.status != 206 && response.outcome == Outcome::Complete {
+            object.plain("compression", i128::from(size) - i128::from(body.wire_size));
+        }
+        if body.has_gap || body.lost > 0 {
+            object.plain("_truncated", true);
+        }
+        if !is_upgraded && let Some(comment) = body_comment(body) {
+            object.string("comment", &comment);
+        }
+        if !has_none || size > 0 {
+            self.text(draft, body, &content_type)?;
+        }
+        draft.text.push(b'}');
+        Ok(())
+    }
+
+    fn informational(&self, draft: &mut Draft<'_>) {
+        if self.exchange.informational.is_empty() {
+            return;
+        }
+        let mut object = Object::resume(&mut draft.text);
+        array(object.key("_informational"), &self.exchange.informational, |out, response| {
+            let mut item = Object::open(out);
+            item.plain("status", response.status);
+            self.fields(item.key("headers"), &response.headers, Message::Response(None));
+            epoch_seconds(item.key("time"), response.stamp.time);
+            item.close();
+        });
+    }
+
+    fn rest(&self, draft: &mut Draft<'_>) {
+        let (exchange, connection) = (self.exchange, self.connection);
+        let mut object = Object::resume(&mut draft.text);
+        object.plain("cache", "{}");
+        object.string("serverIPAddress", &self.sanitiser.address(connection.server.address).to_string());
+        object.string("connection", &connection.server.port.to_string());
+        object.string("_connectionId", &connection.id.0.0.to_string());
+        object.plain("_serverPort", connection.server.port);
+        if !self.sanitiser.hide_addresses {
+            object.plain("_client_port", connection.client.port);
+        }
+        object.string("_resourceType", resource_type(exchange));
+        object.plain("_bytesIn", exchange.response.as_ref().map_or(0, |response| response.wire_size));
+        object.plain("_bytesOut", exchange.request.wire_size);
+        if let Some(rtt) = connection.rtt {
+            object.millis("_server_rtt", i64::try_from(rtt / 1000).unwrap_or(i64::MAX));
+        }
+        object.string("_decrypted", facts::decrypted(connection));
+        if exchange.secure
+            && let Some(tls) = &connection.tls
+        {
+            facts::tls(&mut object, tls);
+        }
+        self.protocol_facts(&mut object);
+        facts::loss(&mut object, connection);
+        facts::anomalies(&mut object, &exchange.anomalies);
+        if !exchange.comments.is_empty() && !self.sanitiser.is_strict() {
+            object.string("comment", &exchange.comments.join("\n"));
+        }
+        messages(draft, exchange, &self.sanitiser);
+    }
+
+    fn protocol_facts(&self, object: &mut Object<'_>) {
+        let exchange = self.exchange;
+        match exchange.request.head.version {
+            Version::Http2 => {
+                object.plain("_http2_stream_id", exchange.stream.0);
+                if let Some(priority) = exchange.request.head.priority {
+                    object.plain("_http2_stream_weight", priority.weight);
+                    object.plain("_http2_stream_dependency", priority.dependency);
+                    object.plain("_http2_stream_exclusive", u8::from(priority.exclusive));
+                }
+            }
+            Version::Http3 => {
+                object.plain("_http3_stream_id", exchange.stream.0);
+            }
+            Version::Http09 | Version::Http10 | Version::Http11 => {}
+        }
+        if exchange.pushed_on.is_some() {
+            object.plain("_was_pushed", 1);
+        }
+        if let TransportFacts::Quic(quic) = &self.connection.transport {
+            object.string("_quic_version", &format!("{:#010x}", quic.version));
+        }
+    }
+
+    fn late(&self, moments: Moments) -> Late<'_> {
+        let (exchange, connection) = (self.exchange, self.connection);
+        let response = exchange.response.as_ref();
+        Late {
+            moments,
+            arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
+            connection: connection.id.0.0,
+            client: (connection.client.address, connection.client.port),
+            server: (connection.server.address, connection.server.port),
+            request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
+            response_frames: response.map(|response| (response.start.frame.0, response.end.frame.0)),
+            visit: self.visit(),
+        }
+    }
+
+    fn visit(&self) -> Visit<'_> {
+        let fields = &self.exchange.request.head.headers;
+        let response = self.exchange.response.as_ref();
+        let referer = fields.first("referer").map(field_text).and_then(|referer| {
+            let mut url = Url::parse(&referer).ok()?;
+            url.set_fragment(None);
+            self.sanitiser.url(&mut url);
+            Some(Cow::Owned(url.into()))
+        });
+        let kind = page_kind(fields, response);
+        let redirect = response
+            .filter(|response| matches!(response.head.status, 301 | 302 | 303 | 307 | 308))
+            .and_then(|response| {
+                let location = field_text(response.head.headers.first("location")?);
+                let mut url = self.url.join(&location).ok()?;
+                url.set_fragment(None);
+                self.sanitiser.url(&mut url);
+                Some(Cow::Owned(url.into()))
+            });
+        Visit {
+            client: self.connection.client.address,
+            url: self.url.as_str().into(),
+            referer,
+            agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
+            kind,
+            redirect,
+        }
+    }
+}
+
+fn method(bytes: &[u8]) -> String {
+    let method = field_text(bytes).to_uppercase();
+    if method.is_empty() { "GET".into() } else { method }
+}
+
+/// Whether a request opens a page: by what browsers say ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)), else by Accept and
+/// what came.
+fn page_kind(fields: &Headers, response: Option<&Response>) -> Kind {
+    let is =
+        |name: &str, token: &str| fields.first(name).is_some_and(|value| value.eq_ignore_ascii_case(token.as_bytes()));
+    if fields.first("sec-fetch-mode").is_some() {
+        let is_navigation = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+        return if is_navigation { Kind::Navigation } else { Kind::Part };
+    }
+    let accept = fields.first("accept").map(field_text).unwrap_or_default();
+    if form::essence(accept.split(',').next().unwrap_or_default()).eq_ignore_ascii_case("text/html") {
+        return Kind::Document;
+    }
+    let content_type =
+        response.and_then(|response| response.head.headers.first("content-type")).map(field_text).unwrap_or_default();
+    let essence = form::essence(&content_type).to_ascii_lowercase();
+    let is_document =
+        matches!(essence.as_str(), "text/html" | "application/xhtml+xml" | "text/xml" | "application/xml");
+    if is_document { Kind::Document } else { Kind::Other }
+}
+
+/// Chrome's name for what was fetched: by what the request says, else by the type of what came.
+fn resource_type(exchange: &Exchange) -> &'static str {
+    let fields = &exchange.request.head.headers;
+    let has = |name: &str| fields.first(name).is_some();
+    if exchange.upgrade == Some(Upgrade::WebSocket) {
+        return "websocket";
+    }
+    if exchange.request.head.method == b"OPTIONS" && has("access-control-request-method") {
+        return "preflight";
+    }
+    if has("ping-to") {
+        return "ping";
+    }
+    let is_xhr = fields.has_token("x-requested-with", "XMLHttpRequest");
+    if fields.first("accept").is_some_and(|accept| accept.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")) {
+        return "eventsource";
+    }
+    let destination = fields.first("sec-fetch-dest").map(|value| value.trim_ascii().to_ascii_lowercase());
+    match destination.as_deref() {
+        Some(b"document" | b"iframe" | b"frame" | b"fencedframe") => return "document",
+        Some(b"style" | b"xslt") => return "stylesheet",
+        Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker" | b"audioworklet" | b"paintworklet") => {
+            return "script";
+        }
+        Some(b"image") => return "image",
+        Some(b"font") => return "font",
+        Some(b"audio" | b"video" | b"track") => return "media",
+        Some(b"manifest") => return "manifest",
+        Some(b"report") => return "ping",
+        Some(b"empty") => return if is_xhr { "xhr" } else { "fetch" },
+        _ => {}
+    }
+    let Some(response) = &exchange.response else { return if is_xhr { "xhr" } else { "other" } };
+    let content_type = response.head.headers.first("content-type").map(field_text).unwrap_or_default();
+    let essence = form::essence(&content_type).to_ascii_lowercase();
+    match essence.split_once('/').unwrap_or_default() {
+        _ if is_xhr => "xhr",
+        ("text", "html") | ("application", "xhtml+xml") => "document",
+        ("text", "css") => "stylesheet",
+        ("text" | "application", sub) if sub.ends_with("javascript") || sub.ends_with("ecmascript") => "script",
+        ("text", "event-stream") => "eventsource",
+        ("image", _) => "image",
+        ("font", _) => "font",
+        ("application", sub)
+            if sub.starts_with("font-") || sub.starts_with("x-font-") || sub == "vnd.ms-fontobject" =>
+        {
+            "font"
+        }
+        ("audio" | "video", _) => "media",
+        ("application", "manifest+json") => "manifest",
+        ("application", sub) if sub == "json" || sub.ends_with("+json") || is_grpc(&response.head.headers) => "fetch",
+        _ => "other",
+    }
+}
+
+/// Why a message is not complete.
+fn error(reason: Abort) -> Cow<'static, str> {
+    match reason {
+        Abort::Reset => "connection reset".into(),
+        Abort::Closed => "connection closed before the end of the message".into(),
+        Abort::StreamReset(code) => format!("stream reset, error code {code:#x}").into(),
+        Abort::Malformed => "messages could not be told apart".into(),
+        Abort::Lost => "bytes are missing in the capture".into(),
+        Abort::Evicted => "given up because memory ran out".into(),
+        Abort::CaptureEnd => "the capture ended first".into(),
+    }
+}
+
+/// Why a body is not there, or not all of it.
+fn body_comment(body: &Body) -> Option<String> {
+    let why = match &body.end {
+        BodyEnd::Whole if !body.has_gap => return None,
+        BodyEnd::Whole | BodyEnd::Cut if body.lost > 0 => format!("{} bytes are missing in the capture", body.lost),
+        BodyEnd::Whole | BodyEnd::Cut if body.has_gap => "bytes are missing in the capture".into(),
+        BodyEnd::Whole | BodyEnd::Cut => "the message ended early".into(),
+        BodyEnd::TooLarge => "larger than the limit for bodies".into(),
+        BodyEnd::Bomb => "grew beyond reason when it was decoded".into(),
+        BodyEnd::CodingUnknown(name) => format!("content coding {name:?} cannot be undone; shown as coded"),
+        BodyEnd::CodingBroken => "the coded bytes are broken; shown as far as they decode".into(),
+        BodyEnd::Dropped => "bodies were not asked for".into(),
+    };
+    Some(why)
+}

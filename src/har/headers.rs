@@ -1,0 +1,70 @@
+//! Header fields as HAR text.
+
+use std::borrow::Cow;
+
+use super::json::{Object, array};
+use super::sanitise::{Fate, Sanitiser};
+use crate::exchange::BodyEnd;
+use crate::http::Headers;
+
+/// Bytes of a field as text: UTF-8 where they are valid, else Latin-1. CR, LF and NUL, which hang replay tools, become spaces.
+pub fn field_text(bytes: &[u8]) -> Cow<'_, str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    };
+    if text.contains(['\r', '\n', '\0']) { Cow::Owned(text.replace(['\r', '\n', '\0'], " ")) } else { text }
+}
+
+/// Which message the fields are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A request.
+    Request,
+    /// A response, and how its content was decoded.
+    Response(Option<&'a BodyEnd>),
+}
+
+/// Content codings that mitmproxy's reader can apply again.
+const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
+
+/// Writes a `headers` array in wire order. Names that replay tools hang on (empty, or with a space) are left out, as are pseudo fields.
+pub fn headers(
+    out: &mut Vec<u8>,
+    headers: &Headers,
+    message: Message<'_>,
+    sanitiser: &Sanitiser,
+    mitmproxy_safe: bool,
+) {
+    let kept = headers.iter().filter_map(|(name, value)| {
+        let name = field_text(name);
+        if name.is_empty() || name.starts_with(':') || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return None;
+        }
+        let value = field_text(value);
+        let value = match sanitiser.field(message == Message::Request, &name, &value) {
+            Fate::Keep => value,
+            Fate::Drop => return None,
+            Fate::Replace(text) => Cow::Owned(text),
+        };
+        Some((name, value))
+    });
+    array(out, kept, |out, (mut name, value)| {
+        if mitmproxy_safe && name.eq_ignore_ascii_case("content-encoding") && breaks_mitmproxy(&value, message) {
+            name = Cow::Borrowed("x-original-content-encoding");
+        }
+        let mut object = Object::open(out);
+        object.string("name", &name).string("value", &value);
+        object.close();
+    });
+}
+
+fn breaks_mitmproxy(value: &str, message: Message<'_>) -> bool {
+    let is_undecoded = match message {
+        Message::Response(Some(end)) => {
+            matches!(end, BodyEnd::CodingUnknown(_) | BodyEnd::CodingBroken | BodyEnd::Bomb)
+        }
+        _ => false,
+    };
+    is_undecoded || !CODINGS.contains(&value.trim())
+}

@@ -1,0 +1,154 @@
+//! The members of an entry that depend on the whole capture: they are written last, and stand first.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::net::IpAddr;
+
+use super::community::community_id;
+use super::json::{Object, array};
+use super::lookup::Waited;
+use super::page::Visit;
+use super::sanitise::Sanitiser;
+use super::timings::{Moments, Phases};
+use crate::net::Endpoint;
+
+/// What an entry waits with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Late<'a> {
+    /// When things happened.
+    pub moments: Moments,
+    /// Nanoseconds since 1970 and wire bytes of response content.
+    pub arrivals: Vec<(i64, u64)>,
+    /// The connection's first frame.
+    pub connection: u64,
+    /// Client address and port.
+    pub client: (IpAddr, u16),
+    /// Server address and port.
+    pub server: (IpAddr, u16),
+    /// First and last frame of the request.
+    pub request_frames: (u64, u64),
+    /// First and last frame of the response.
+    pub response_frames: Option<(u64, u64)>,
+    /// What pages need.
+    #[serde(borrow)]
+    pub visit: Visit<'a>,
+}
+
+/// What the whole capture says about an entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'a> {
+    /// Its page.
+    pub page: u32,
+    /// Start of that page, microseconds since 1970.
+    pub page_start: i64,
+    /// Its phases.
+    pub phases: Phases,
+    /// The lookup its connection waited for.
+    pub waited: Option<&'a Waited>,
+    /// Wireshark's `tcp.stream` or `udp.stream`.
+    pub stream: Option<u64>,
+}
+
+/// A time as HAR wants it: UTC, six digits.
+pub fn date_time(micros: i64) -> String {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+impl Late<'_> {
+    /// Opens the entry and writes these members.
+    pub fn write(&self, out: &mut Vec<u8>, decided: &Decided<'_>, sanitiser: &Sanitiser) {
+        let phases = &decided.phases;
+        let mut entry = Object::open(out);
+        entry.string("pageref", &format!("page_{}", decided.page));
+        entry.string("startedDateTime", &date_time(phases.start)).millis("time", phases.total);
+        let mut timings = Object::open(entry.key("timings"));
+        for (key, phase) in
+            [("blocked", phases.blocked), ("dns", phases.dns), ("connect", phases.connect), ("ssl", phases.ssl)]
+        {
+            timings.millis(key, phase.unwrap_or(-1000));
+        }
+        timings.millis("send", phases.send).millis("wait", phases.wait).millis("receive", phases.receive);
+        timings.close();
+        if let Some(waited) = decided.waited {
+            dns(&mut entry, waited, sanitiser);
+        }
+        if !sanitiser.hide_addresses {
+            self.packet(&mut entry, decided.stream);
+        }
+        self.marks(&mut entry, decided);
+    }
+
+    /// `_packet`: where the entry is found in the capture.
+    fn packet(&self, entry: &mut Object<'_>, stream: Option<u64>) {
+        let (transport, number) = if self.moments.is_quic { ("udp", 17) } else { ("tcp", 6) };
+        let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
+        let mut packet = Object::open(entry.key("_packet"));
+        let filter = match stream {
+            Some(stream) => {
+                packet.plain(if number == 6 { "tcpStream" } else { "udpStream" }, stream);
+                format!("{transport}.stream eq {stream}")
+            }
+            None => {
+                let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
+                let (client, server) = (self.client, self.server);
+                format!(
+                    "{ip}.addr eq {} and {ip}.addr eq {} and {transport}.port eq {} and {transport}.port eq {}",
+                    client.0, server.0, client.1, server.1
+                )
+            }
+        };
+        let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
+            array(object.key(key), [first, last], |out, frame| super::json::put(out, format_args!("{frame}")));
+        };
+        frames(&mut packet, "requestFrames", self.request_frames);
+        if let Some(response) = self.response_frames {
+            frames(&mut packet, "responseFrames", response);
+        }
+        packet.string("filter", &filter);
+        packet.string("communityId", &community_id(end(self.client), end(self.server), number));
+        packet.close();
+    }
+
+    /// WebPageTest's marks in milliseconds since the start of the page, and the arrival of data. A drawing program that finds some
+    /// takes all that apply.
+    fn marks(&self, entry: &mut Object<'_>, decided: &Decided<'_>) {
+        let (phases, moments) = (&decided.phases, &self.moments);
+        let since = |moment: i64| moment.div_euclid(1000).saturating_sub(decided.page_start);
+        let mut mark = |name: &str, (from, until): (i64, i64)| {
+            entry.millis(&format!("_{name}_start"), since(from)).millis(&format!("_{name}_end"), since(until));
+        };
+        if let Some(waited) = decided.waited {
+            mark("dns", waited.span);
+        }
+        if let Some((opened, connected)) = moments.connect {
+            let transport_end = match moments.tls {
+                Some((tls, _)) if !moments.is_quic => tls,
+                _ => connected,
+            };
+            mark("connect", (opened, transport_end));
+        }
+        if let Some(tls) = moments.tls {
+            mark("ssl", tls);
+        }
+        mark("ttfb", (moments.begun, moments.answered));
+        mark("download", (moments.answered, moments.ended));
+        mark("all", (phases.start.saturating_mul(1000), moments.ended));
+        if !self.arrivals.is_empty() {
+            array(entry.key("_chunks"), &self.arrivals, |out, &(time, bytes)| {
+                let mut chunk = Object::open(out);
+                chunk.millis("ts", since(time)).plain("bytes", bytes);
+                chunk.close();
+            });
+        }
+    }
+}
+
+fn dns(entry: &mut Object<'_>, waited: &Waited, sanitiser: &Sanitiser) {
+    let answers: Vec<String> = waited.addresses.iter().map(|&address| sanitiser.address(address).to_string()).collect();
+    let server = sanitiser.address(waited.resolver.address).to_string();
+    entry.value(
+        "_dns",
+        &json!({"query": waited.name, "answers": answers, "server": server, "frame": waited.answer.frame.0}),
+    );
+}

@@ -1,0 +1,29 @@
+//! Floor 7: exchanges become entries of a HAR: entry, page, timings, sanitise, writer.
+
+mod agent;
+mod community;
+mod content;
+mod cookies;
+mod draft;
+mod entry;
+mod facts;
+mod form;
+mod headers;
+mod json;
+mod late;
+mod lookup;
+mod messages;
+pub mod options;
+mod page;
+mod pretty;
+pub mod sanitise;
+pub mod summary;
+mod target;
+mod timings;
+pub mod writer;
+
+pub use lookup::Lookup;
+pub use options::{Creator, Options};
+pub use sanitise::Level;
+pub use summary::Summary;
+pub use writer::{CaptureFacts, WriteError, Writer};

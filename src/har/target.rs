@@ -1,0 +1,197 @@
+//! The absolute URL of a request.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use crate::http::RequestHead;
+use crate::net::Endpoint;
+
+/// The URL a client would have asked for: absolute, WHATWG-normalised, without fragment
+/// ([RFC 9110 §7.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.1)).
+///
+/// The authority is that of the target, else `:authority`, else Host, else the server's address. A target that no URL can be made of
+/// is escaped onto the server's address, so that there always is one.
+pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endpoint) -> Option<Url> {
+    let target = head.target.as_slice();
+    let absolute = split_absolute(target);
+    let scheme = absolute.map(|(scheme, _, _)| scheme).or(head.scheme.as_deref());
+    let is_secure = match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss") => true,
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"ws") => is_secure,
+        _ => is_secure,
+    };
+    let scheme = match (is_websocket, is_secure) {
+        (false, false) => "http",
+        (false, true) => "https",
+        (true, false) => "ws",
+        (true, true) => "wss",
+    };
+    // `CONNECT host:443`: authority-form has no scheme and no path; the far end of a tunnel is as good as always TLS.
+    let is_tunnel = head.method == b"CONNECT" && !is_websocket;
+    let (scheme, authority, path) = match absolute {
+        Some((_, authority, path)) => (scheme, Some(authority), path),
+        None if is_tunnel => ("https", head.authority.as_deref().or(Some(target)), &b"/"[..]),
+        None => (scheme, head.authority.as_deref().or_else(|| head.headers.first("host")), target),
+    };
+    let path = escaped_path(path);
+    let attempt = |authority: &str| {
+        let mut url = Url::parse(&format!("{scheme}://{authority}{path}")).ok()?;
+        url.set_fragment(None);
+        Some(url)
+    };
+    authority.and_then(readable_authority).and_then(attempt).or_else(|| {
+        let default = if matches!(scheme, "https" | "wss") { 443 } else { 80 };
+        let port = if server.port == 0 { default } else { server.port };
+        attempt(&match server.address {
+            IpAddr::V4(address) => format!("{address}:{port}"),
+            IpAddr::V6(address) => format!("[{address}]:{port}"),
+        })
+    })
+}
+
+/// Scheme, authority and the rest of an absolute-form target.
+fn split_absolute(target: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let colon = target.iter().take(6).position(|&byte| byte == b':')?;
+    let (scheme, rest) = target.split_at(colon);
+    if ![&b"http"[..], b"https", b"ws", b"wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    Some((scheme, authority, path))
+}
+
+/// The authority, unless it holds bytes that would change what the rest of the URL means.
+fn readable_authority(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || "/?#\\<>\"`{}|^".contains(c);
+    (!text.is_empty() && !text.contains(is_odd)).then_some(text)
+}
+
+/// Path and query with every byte escaped that consumers of HAR refuse, and nothing that a browser asks for changed.
+fn escaped_path(target: &[u8]) -> String {
+    let mut path = String::with_capacity(target.len() + 1);
+    if target.first() != Some(&b'/') && target.first() != Some(&b'?') {
+        path.push('/');
+    }
+    for &byte in target {
+        match byte {
+            0x21..=0x7e if !b"\"<>\\^`{|}".contains(&byte) => path.push(char::from(byte)),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                path.push('%');
+                path.push(char::from(HEX[usize::from(byte >> 4)]));
+                path.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    path
+}
+
+/// The host as a client looks it up: no port, no brackets.
+pub fn host(url: &Url) -> &str {
+    let host = url.host_str().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Span;
+    use crate::http::{Headers, Version};
+
+    fn head(method: &str, target: &[u8], host: Option<&[u8]>) -> RequestHead {
+        let mut headers = Headers::default();
+        if let Some(host) = host {
+            headers.push(b"hOST", host);
+        }
+        RequestHead {
+            method: method.into(),
+            target: target.into(),
+            version: Version::Http11,
+            scheme: None,
+            authority: None,
+            protocol: None,
+            headers,
+            span: Span::default(),
+            size: 0,
+            priority: None,
+        }
+    }
+
+    fn server() -> Endpoint {
+        Endpoint { address: "2001:db8::1".parse().unwrap(), port: 8080 }
+    }
+
+    fn shown(head: &RequestHead, is_secure: bool, is_websocket: bool) -> String {
+        url(head, is_secure, is_websocket, server()).unwrap().into()
+    }
+
+    #[test]
+    fn every_form_of_target_becomes_absolute() {
+        let cases: &[(&str, &[u8], Option<&[u8]>, &str)] = &[
+            ("GET", b"/a?b=c#d", Some(b"Example.COM:80"), "http://example.com/a?b=c"),
+            ("GET", b"/", Some(b"[2001:DB8:0::2]:8080"), "http://[2001:db8::2]:8080/"),
+            ("GET", b"/x", None, "http://[2001:db8::1]:8080/x"),
+            ("GET", b"/x", Some(b""), "http://[2001:db8::1]:8080/x"),
+            ("GET", b"/x", Some(b"evil/path?#"), "http://[2001:db8::1]:8080/x"),
+            ("GET", b"/x", Some(b"\xff\xfe"), "http://[2001:db8::1]:8080/x"),
+            ("GET", b"HTTP://h/p?q", Some(b"other"), "http://h/p?q"),
+            ("GET", b"https://h:443/p", None, "https://h/p"),
+            ("GET", b"http://h?q", None, "http://h/?q"),
+            ("OPTIONS", b"*", Some(b"h"), "http://h/*"),
+            ("CONNECT", b"h.example:443", Some(b"h.example:443"), "https://h.example/"),
+            ("CONNECT", b"h.example:8443", None, "https://h.example:8443/"),
+            (
+                "GET",
+                b"/a b|{}\xc3\xa9\xe9?x= |\\\"<\t",
+                Some(b"h"),
+                "http://h/a%20b%7C%7B%7D%C3%A9%E9?x=%20%7C%5C%22%3C%09",
+            ),
+            ("GET", b"//double/slash", Some(b"h"), "http://h//double/slash"),
+            ("GET", b"", Some(b"h"), "http://h/"),
+        ];
+        for (method, target, host, expected) in cases {
+            assert_eq!(&shown(&head(method, target, *host), false, false), expected);
+        }
+        assert_eq!(shown(&head("GET", b"/chat", Some(b"h:443")), true, true), "wss://h/chat");
+        assert_eq!(shown(&head("GET", b"/chat", Some(b"h")), false, true), "ws://h/chat");
+    }
+
+    #[test]
+    fn pseudo_fields_rule_over_host() {
+        let mut head = head("GET", b"/p", Some(b"ignored"));
+        head.authority = Some(b"h2.example".into());
+        head.scheme = Some(b"https".into());
+        assert_eq!(shown(&head, true, false), "https://h2.example/p");
+        head.method = b"CONNECT".into();
+        head.protocol = Some(b"websocket".into());
+        assert_eq!(shown(&head, true, true), "wss://h2.example/p");
+        let literal = Url::parse("http://[::1]:81/").unwrap();
+        assert_eq!(super::host(&literal), "::1");
+    }
+
+    #[test]
+    fn no_target_breaks_it() {
+        let mut state = 7u64;
+        for _ in 0..5000 {
+            let mut bytes = || {
+                (0..12)
+                    .map(|_| {
+                        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                        let byte = (state >> 33) as u8;
+                        if byte & 1 == 0 { b":/?#[]@%\\ .xhtp"[usize::from(byte >> 4) % 15] } else { byte }
+                    })
+                    .collect::<Vec<u8>>()
+            };
+            let (target, host) = (bytes(), bytes());
+            let shown = shown(&head("GET", &target, Some(&host)), false, false);
+            assert!(
+                shown.starts_with("http://") && shown.is_ascii() && !shown.contains(['#', ' ', '|', '{']),
+                "{shown}"
+            );
+        }
+    }
+}
