@@ -1,6 +1,6 @@
 //! Handshake messages become the facts of a session; TLS over TCP and QUIC share it.
 
-use crate::base::{Reader, Short};
+use crate::base::{Reader, Short, Span};
 use crate::tcp::Side;
 
 use super::certificate::{self, Chain};
@@ -9,7 +9,8 @@ use super::hello::{self, ClientHello, ServerHello, extension};
 use super::info::TlsInfo;
 use super::keylog::Random;
 use super::message::{Message, kind};
-use super::suite::Suite;
+use super::schedule::Hash;
+use super::suite::{KeyExchange, Suite};
 
 /// TLS 1.3 as it stands in messages.
 pub const TLS13: u16 = 0x0304;
@@ -79,13 +80,26 @@ pub struct Handshake {
     pub early_data_offered: bool,
     /// The first suite the client offered together with a pre-shared key, which its early data uses.
     pub offered_suites: Vec<u16>,
-    /// Application protocol from the server's extensions, whatever it holds; shown ones go to `info.alpn`.
+    /// True when the server's EncryptedExtensions were read.
+    pub extensions_seen: bool,
+    /// True when the handshake since the last ServerHello was a whole one, not a resumption (before TLS 1.3).
+    pub is_full: bool,
+    /// True when records are compressed (before TLS 1.3).
+    pub is_compressed: bool,
+    /// What the client encrypted with the server's RSA key.
+    pub encrypted_pre_master: Vec<u8>,
+    /// All messages up to the client's key exchange, kept only while somebody may need their hash.
+    transcript: Option<Vec<u8>>,
     retry_seen: bool,
     carrier: Carrier,
 }
 
 /// Suites of TLS 1.3 that a client may offer: those of the registry and GREASE fit by far.
 const SUITES_KEPT: usize = 32;
+/// Certificate chains make a handshake large, but hardly larger than this.
+const TRANSCRIPT_MAX: usize = 256 << 10;
+/// The largest RSA key of use has 16384 bits.
+const RSA_MAX: usize = 2048;
 /// Application protocols shown; RFC 7301 sets no bound.
 const ALPN_KEPT: usize = 16;
 
@@ -102,6 +116,11 @@ impl Handshake {
             extended_master_secret: false,
             early_data_offered: false,
             offered_suites: Vec::new(),
+            extensions_seen: false,
+            is_full: false,
+            is_compressed: false,
+            encrypted_pre_master: Vec::new(),
+            transcript: None,
             retry_seen: false,
             carrier,
         }
@@ -112,13 +131,53 @@ impl Handshake {
         self.info.version == Some(TLS13)
     }
 
+    /// True while the server's wish for another hello is not fulfilled.
+    pub fn is_retrying(&self) -> bool {
+        self.retry_seen
+    }
+
+    /// Hash of the key derivation before TLS 1.3.
+    pub fn prf_hash(&self) -> Option<Hash> {
+        match self.info.version? {
+            0x0303 => self.suite.map(|suite| suite.hash),
+            _ => Some(Hash::Md5Sha1),
+        }
+    }
+
+    /// Keeps the messages from now on, for [`Handshake::session_hash`].
+    pub(crate) fn keep_transcript(&mut self) {
+        self.transcript.get_or_insert_default();
+    }
+
+    /// Hash of the messages up to the client's key exchange, if they were kept
+    /// ([RFC 7627 §3](https://www.rfc-editor.org/rfc/rfc7627#section-3)).
+    pub(crate) fn session_hash(&self, hash: Hash) -> Option<Vec<u8>> {
+        self.transcript.as_ref().map(|transcript| hash.digest(transcript))
+    }
+
+    /// Bytes allocated beside the struct itself.
+    pub(crate) fn allocated(&self) -> usize {
+        self.transcript.as_ref().map_or(0, Vec::capacity) + self.encrypted_pre_master.capacity()
+    }
+
     /// Takes note of one message.
     pub fn note(&mut self, side: Side, message: &Message<'_>) -> Result<Step, Malformed> {
+        if let Some(transcript) = &mut self.transcript {
+            if message.kind == kind::CLIENT_HELLO {
+                transcript.clear();
+                self.encrypted_pre_master.clear();
+            }
+            let is_open = self.encrypted_pre_master.is_empty() && message.kind != kind::HELLO_REQUEST;
+            if is_open && transcript.len() + message.whole.len() <= TRANSCRIPT_MAX {
+                transcript.extend_from_slice(message.whole);
+            }
+        }
         match (side, message.kind) {
             (Side::Client, kind::CLIENT_HELLO) => self.note_client_hello(message),
             (Side::Server, kind::SERVER_HELLO) => self.note_server_hello(message.body),
             (Side::Server, kind::ENCRYPTED_EXTENSIONS) => {
                 let extensions = hello::encrypted_extensions(message.body)?;
+                self.extensions_seen = true;
                 self.info.early_data = extensions.has(extension::EARLY_DATA);
                 if let Some(protocol) = hello::alpn_of(extensions).next() {
                     self.info.alpn = Some(shown(protocol));
@@ -140,11 +199,18 @@ impl Handshake {
                 Ok(Step::Other)
             }
             (Side::Server, kind::SERVER_HELLO_DONE) => {
-                // A resumed session has no such message.
+                self.is_full = true;
                 self.info.resumed = false;
                 Ok(Step::ServerHelloDone)
             }
-            (Side::Client, kind::CLIENT_KEY_EXCHANGE) => Ok(Step::ClientKeyExchange),
+            (Side::Client, kind::CLIENT_KEY_EXCHANGE) => {
+                if self.suite.is_some_and(|suite| suite.key_exchange == KeyExchange::Rsa) {
+                    // Only SSL 3.0 has no length before it.
+                    let encrypted = hello::vector16(&mut Reader::new(message.body)).unwrap_or(message.body);
+                    self.encrypted_pre_master = encrypted.get(..RSA_MAX).unwrap_or(encrypted).to_vec();
+                }
+                Ok(Step::ClientKeyExchange)
+            }
             (Side::Client, kind::END_OF_EARLY_DATA) => Ok(Step::EndOfEarlyData),
             (_, kind::FINISHED) => {
                 if side == Side::Client && self.info.end.is_none() {
@@ -178,6 +244,24 @@ impl Handshake {
         Ok(Step::ClientHello)
     }
 
+    /// A ClientHello in the shape of SSL 2.0 without its two length bytes; its challenge stands for the random bytes
+    /// ([RFC 5246 appendix E.2](https://www.rfc-editor.org/rfc/rfc5246#appendix-E.2)).
+    pub(crate) fn note_ssl2_hello(&mut self, bytes: &[u8], span: Span) -> Result<(), Malformed> {
+        let mut reader = Reader::new(bytes);
+        let (_kind, version) = (reader.u8()?, reader.u16()?);
+        let (suites, id, challenge) = (reader.u16()?, reader.u16()?, reader.u16()?);
+        if version < 0x0300 {
+            return Err(Malformed);
+        }
+        reader.skip(usize::from(suites) + usize::from(id))?;
+        let challenge = reader.take(challenge.into())?;
+        let mut random = [0; 32];
+        random.iter_mut().rev().zip(challenge.iter().rev()).for_each(|(to, from)| *to = *from);
+        self.client_random = Some(random);
+        self.info.start.get_or_insert(span.first);
+        Ok(())
+    }
+
     fn note_server_hello(&mut self, body: &[u8]) -> Result<Step, Malformed> {
         let hello = ServerHello::read(body)?;
         let info = &mut self.info;
@@ -192,11 +276,13 @@ impl Handshake {
             return Ok(Step::HelloRetryRequest);
         }
         self.server_random = Some(*hello.random);
+        self.is_full = false;
         if info.version == Some(TLS13) {
             info.resumed = hello.extensions.has(extension::PRE_SHARED_KEY);
         } else {
             info.resumed = !hello.session_id.is_empty() && hello.session_id == self.session_id;
             self.session_id = hello.session_id.to_vec();
+            self.is_compressed = hello.compression != 0;
             self.encrypt_then_mac = hello.extensions.has(extension::ENCRYPT_THEN_MAC);
             self.extended_master_secret = hello.extensions.has(extension::EXTENDED_MASTER_SECRET);
             if let Some(protocol) = hello.alpn() {

@@ -136,6 +136,8 @@ pub struct ServerHello<'a> {
     pub session_id: &'a [u8],
     /// The chosen suite.
     pub cipher_suite: u16,
+    /// The chosen compression of records; 0 for none.
+    pub compression: u8,
     /// All extensions.
     pub extensions: Extensions<'a>,
 }
@@ -154,8 +156,9 @@ impl<'a> ServerHello<'a> {
         let random = reader.take(32)?.first_chunk().ok_or(Short)?;
         let session_id = vector8(&mut reader)?;
         let cipher_suite = reader.u16()?;
-        let _compression = reader.u8()?;
-        Ok(Self { legacy_version, random, session_id, cipher_suite, extensions: Extensions::read(&mut reader)? })
+        let compression = reader.u8()?;
+        let extensions = Extensions::read(&mut reader)?;
+        Ok(Self { legacy_version, random, session_id, cipher_suite, compression, extensions })
     }
 
     /// True when the client has to say hello again.

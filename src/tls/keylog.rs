@@ -38,6 +38,21 @@ pub enum Label {
     ServerTraffic,
 }
 
+impl Label {
+    /// What it is called in a key log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Master => "CLIENT_RANDOM",
+            Label::PreMaster => "PMS_CLIENT_RANDOM",
+            Label::ClientEarly => "CLIENT_EARLY_TRAFFIC_SECRET",
+            Label::ClientHandshake => "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            Label::ServerHandshake => "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            Label::ClientTraffic => "CLIENT_TRAFFIC_SECRET_0",
+            Label::ServerTraffic => "SERVER_TRAFFIC_SECRET_0",
+        }
+    }
+}
+
 /// Who gave a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretSource {

@@ -2,18 +2,28 @@
 
 pub mod aead;
 mod certificate;
+mod cipher;
+mod core;
+mod failure;
 mod fingerprint;
+mod half;
 pub mod handshake;
 pub mod hello;
+mod hold;
 pub mod info;
 pub mod keylog;
+mod keys;
 pub mod message;
+mod record;
 pub mod schedule;
 pub mod secret;
+pub mod session;
 pub mod suite;
 
 pub use handshake::Handshake;
 pub use info::{Certificate, Decryption, TlsInfo};
 pub use keylog::{KeyLog, KeyLogReport, KeyLogTail, Label, SecretSource};
 pub use message::{Message, MessageReader};
+pub use record::{Probe, probe};
 pub use secret::Secret;
+pub use session::Session;

@@ -21,7 +21,7 @@ pub enum Hash {
 
 impl Hash {
     /// Bytes of a digest.
-    pub fn len(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             Hash::Md5Sha1 => 36,
             Hash::Sha256 => 32,
@@ -73,7 +73,7 @@ pub fn hkdf_extract(hash: Hash, salt: &[u8], input: &[u8]) -> Option<Secret> {
 
 /// The secret after a KeyUpdate ([RFC 8446 §7.2](https://www.rfc-editor.org/rfc/rfc8446#section-7.2)).
 pub fn next_generation(hash: Hash, secret: &Secret) -> Option<Secret> {
-    hkdf_expand_label(hash, secret.as_bytes(), b"traffic upd", b"", hash.len())
+    hkdf_expand_label(hash, secret.as_bytes(), b"traffic upd", b"", hash.size())
 }
 
 /// The PRF of TLS 1.0 to 1.2 ([RFC 5246 §5](https://www.rfc-editor.org/rfc/rfc5246#section-5),

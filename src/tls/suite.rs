@@ -33,6 +33,36 @@ pub enum BulkCipher {
     Cbc(BlockKind, MacKind),
 }
 
+impl BulkCipher {
+    /// Bytes of the MAC key.
+    pub fn mac_len(self) -> usize {
+        match self {
+            BulkCipher::Aead(_) => 0,
+            BulkCipher::Null(mac) | BulkCipher::Rc4(mac) | BulkCipher::Cbc(_, mac) => mac.size(),
+        }
+    }
+
+    /// Bytes of the key.
+    pub fn key_len(self) -> usize {
+        match self {
+            BulkCipher::Aead(kind) => kind.key_len(),
+            BulkCipher::Null(_) => 0,
+            BulkCipher::Rc4(_) => 16,
+            BulkCipher::Cbc(block, _) => block.key_len(),
+        }
+    }
+
+    /// Bytes of the initialisation vector that comes with the keys before TLS 1.3.
+    pub fn fixed_iv_len(self, version: u16) -> usize {
+        match self {
+            BulkCipher::Aead(AeadKind::ChaCha20Poly1305) => 12,
+            BulkCipher::Aead(_) => 4,
+            BulkCipher::Cbc(block, _) if version == 0x0301 => block.block_len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Block ciphers used in CBC mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it all")]
@@ -70,7 +100,7 @@ pub enum MacKind {
 
 impl MacKind {
     /// Bytes of the MAC and of its key.
-    pub fn len(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             MacKind::Md5 => 16,
             MacKind::Sha1 => 20,

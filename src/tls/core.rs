@@ -1,0 +1,759 @@
+//! The state machine of a session: which keys are in use on which side, and what becomes of each record.
+
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
+use crate::tcp::{Chunk, Side, StreamEvent};
+
+use super::cipher::Opener;
+use super::failure::Failure;
+use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
+use super::handshake::{Carrier, Handshake, Step, TLS13};
+use super::hold::{Held, Lost, Queue};
+use super::info::{Decryption, TlsInfo};
+use super::keylog::{Found, KeyLog, Label, SecretSource};
+use super::keys;
+use super::record::{HEADER, Piece, Record, content};
+use super::schedule::next_generation;
+
+/// Where plaintext goes.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Side, StreamEvent<'_>);
+
+pub(crate) struct Core {
+    handshake: Handshake,
+    /// Client and server as TLS knows them.
+    client: Half,
+    server: Half,
+    is_flipped: bool,
+    queue: Queue,
+    held_max: usize,
+    budget: Budget,
+    /// The master secret before TLS 1.3, once it was found.
+    master: Option<Found>,
+    /// The state of the key log when it was asked last.
+    revision: u64,
+    /// The handshake went on since the key log was asked last.
+    has_progress: bool,
+    failure: Option<Failure>,
+    anomalies: Anomalies,
+    anomalies_kept: usize,
+    is_reset: bool,
+}
+
+impl Core {
+    pub(crate) fn new(limits: &Limits, budget: &Budget) -> Self {
+        Self {
+            handshake: Handshake::new(Carrier::Tcp),
+            client: Half::new(limits, budget),
+            server: Half::new(limits, budget),
+            is_flipped: false,
+            queue: Queue::new(budget),
+            held_max: limits.tls_held,
+            budget: budget.clone(),
+            master: None,
+            revision: 0,
+            has_progress: false,
+            failure: None,
+            anomalies: Anomalies::default(),
+            anomalies_kept: limits.anomalies_kept,
+            is_reset: false,
+        }
+    }
+
+    pub(crate) fn info(&self) -> &TlsInfo {
+        &self.handshake.info
+    }
+
+    pub(crate) fn anomalies(&self) -> &Anomalies {
+        &self.anomalies
+    }
+
+    pub(crate) fn is_flipped(&self) -> bool {
+        self.is_flipped
+    }
+
+    fn role(&self, tcp_side: Side) -> Side {
+        if self.is_flipped { tcp_side.other() } else { tcp_side }
+    }
+
+    fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    fn note(&mut self, kind: AnomalyKind, stamp: Stamp) {
+        self.anomalies.note(kind, Some(stamp), self.anomalies_kept);
+    }
+
+    /// False while records of this side need only be counted.
+    pub(crate) fn wants_bodies(&mut self, tcp_side: Side, keys: &KeyLog) -> bool {
+        let side = self.role(tcp_side);
+        if self.half(side).is_given_up && self.failure.is_none() && keys.revision() != self.revision {
+            self.resume(side, keys);
+        }
+        self.failure.is_none() && !self.half(side).is_given_up
+    }
+
+    /// Secrets may have come after all.
+    fn resume(&mut self, side: Side, keys: &KeyLog) {
+        let epoch = self.half(side).epoch;
+        if self.find(epoch.label(side), keys).is_some() {
+            let half = self.half(side);
+            half.is_given_up = false;
+            half.doubt = Some(Doubt { at_least: 0, at_most: half.number.saturating_add(16) });
+        }
+    }
+
+    /// Takes what the record reader of one side found.
+    pub(crate) fn take_piece(&mut self, tcp_side: Side, piece: Piece<'_>, keys: &KeyLog, out: Sink<'_>) {
+        match piece {
+            Piece::Record(mut record) => {
+                self.settle_roles(tcp_side, &record);
+                let side = self.role(tcp_side);
+                self.take_record(side, &mut record, keys, out);
+            }
+            Piece::Skipped { stamp } => {
+                let side = self.role(tcp_side);
+                self.half(side).lose_record(stamp);
+            }
+            Piece::LostRecord { body, stamp } => self.take_loss(tcp_side, Lost::Record { body }, stamp),
+            Piece::LostBytes { bytes, stamp } => self.take_loss(tcp_side, Lost::Bytes(bytes), stamp),
+            Piece::Malformed { stamp } => {
+                if self.failure.is_none() {
+                    self.note(AnomalyKind::RecordMalformed, stamp);
+                }
+                self.take_loss(tcp_side, Lost::Bytes(0), stamp);
+            }
+        }
+    }
+
+    /// The client is who says hello as one, whatever TCP thought.
+    fn settle_roles(&mut self, tcp_side: Side, record: &Record<'_>) {
+        let handshake = &self.handshake;
+        if record.kind != content::HANDSHAKE
+            || handshake.client_random.is_some()
+            || handshake.server_random.is_some()
+            || !self.queue.is_empty()
+        {
+            return;
+        }
+        let sender = match record.body.first() {
+            Some(&super::message::kind::CLIENT_HELLO) => Side::Client,
+            Some(&super::message::kind::SERVER_HELLO) => Side::Server,
+            _ => return,
+        };
+        if self.role(tcp_side) != sender && self.half(sender.other()).epoch == Epoch::Plain {
+            self.is_flipped = !self.is_flipped;
+            std::mem::swap(&mut self.client, &mut self.server);
+        }
+    }
+
+    fn take_record(&mut self, side: Side, record: &mut Record<'_>, keys: &KeyLog, out: Sink<'_>) {
+        if self.failure.is_some() {
+            return;
+        }
+        let must_queue = !self.queue.is_empty() && (self.half(side).held > 0 || self.is_application(side, record.kind));
+        if must_queue {
+            self.hold(side, Held::of(record));
+        } else if let Err(need) = self.process(side, record, keys, out) {
+            self.half(side).need = Some(need);
+            self.hold(side, Held::of(record));
+        }
+    }
+
+    fn take_loss(&mut self, tcp_side: Side, lost: Lost, stamp: Stamp) {
+        let side = self.role(tcp_side);
+        if self.half(side).held > 0 {
+            self.hold(side, Held::Loss(lost, stamp));
+        } else {
+            self.lose(side, lost, stamp);
+        }
+    }
+
+    fn lose(&mut self, side: Side, lost: Lost, stamp: Stamp) {
+        let half = self.half(side);
+        match lost {
+            Lost::Record { body } => {
+                half.lose_record(stamp);
+                if let Some(keys) = &mut half.keys {
+                    keys.opener.pass_unseen(body);
+                }
+            }
+            Lost::Bytes(bytes) => {
+                half.lose_bytes(bytes, stamp);
+                if let Some(keys) = &mut half.keys {
+                    keys.opener.pass_unknown();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn take_fin(&mut self, tcp_side: Side, stamp: Stamp, out: Sink<'_>) {
+        let side = self.role(tcp_side);
+        if self.half(side).held > 0 {
+            self.hold(side, Held::Fin(stamp));
+        } else {
+            self.end(side, stamp, out);
+        }
+    }
+
+    pub(crate) fn take_reset(&mut self, tcp_side: Side, stamp: Stamp, out: Sink<'_>) {
+        let side = self.role(tcp_side);
+        if self.queue.is_empty() {
+            self.reset(side, stamp, out);
+        } else {
+            self.hold(side, Held::Reset(stamp));
+        }
+    }
+
+    fn hold(&mut self, side: Side, held: Held) {
+        self.half(side).held += 1;
+        self.queue.push(side, held);
+    }
+
+    /// True when order between the two sides matters for this record: requests go out before their responses.
+    fn is_application(&mut self, side: Side, kind: u8) -> bool {
+        kind == content::APPLICATION_DATA && (self.half(side).epoch != Epoch::Handshake || !self.handshake.is_tls13())
+    }
+
+    /// What becomes of one record; an error says what it must wait for.
+    fn process(&mut self, side: Side, record: &mut Record<'_>, keys: &KeyLog, out: Sink<'_>) -> Result<(), Need> {
+        let stamp = record.span.first;
+        if self.half(side).is_given_up {
+            self.half(side).lose_record(stamp);
+            return Ok(());
+        }
+        let epoch = self.half(side).epoch;
+        match (self.handshake.info.version, record.kind) {
+            (_, content::SSL2_HELLO) => self.read_ssl2_hello(record),
+            (Some(TLS13), content::APPLICATION_DATA) => return self.open(side, record, keys, out),
+            (Some(TLS13), content::CHANGE_CIPHER_SPEC) => self.pass(side, record),
+            (_, _) if epoch == Epoch::Session => return self.open(side, record, keys, out),
+            (None, content::HANDSHAKE | content::CHANGE_CIPHER_SPEC | content::APPLICATION_DATA)
+                if side == Side::Client
+                    && self.handshake.client_random.is_some()
+                    && !self.client.messages.is_in_message()
+                    && !(self.handshake.is_retrying() && record.kind == content::HANDSHAKE) =>
+            {
+                return Err(Need::Hellos);
+            }
+            (_, content::HANDSHAKE) => {
+                self.pass(side, record);
+                self.read_messages(side, record.body, record.span, keys);
+            }
+            (_, content::ALERT) if record.body.len() == 2 => {
+                self.pass(side, record);
+                self.read_alert(side, record.body, record.span, out);
+            }
+            (None, _) => self.fail(
+                match self.handshake.client_random {
+                    Some(_) => Failure::ServerHelloMissing,
+                    None => Failure::StartMissing,
+                },
+                stamp,
+            ),
+            (_, content::CHANGE_CIPHER_SPEC) => {
+                self.pass(side, record);
+                self.change_cipher(side);
+            }
+            (_, content::APPLICATION_DATA) => {
+                // The change of ciphers was lost.
+                self.change_cipher(side);
+                let half = self.half(side);
+                half.lose_bytes(0, stamp);
+                return self.open(side, record, keys, out);
+            }
+            _ => self.pass(side, record),
+        }
+        Ok(())
+    }
+
+    /// A plain record is dealt with: losses are measured from behind it.
+    fn pass(&mut self, side: Side, record: &Record<'_>) {
+        self.half(side).next_offset = Some(end_offset(record));
+    }
+
+    /// Decrypts a record and acts upon its content.
+    fn open(&mut self, side: Side, record: &mut Record<'_>, keys: &KeyLog, out: Sink<'_>) -> Result<(), Need> {
+        let stamp = record.span.first;
+        if let Some(failure) = self.obstacle() {
+            self.fail(failure, stamp);
+            return Ok(());
+        }
+        if side == Side::Client && matches!(self.client.epoch, Epoch::Early | Epoch::Plain) {
+            if self.handshake.client_random.is_none() {
+                self.fail(Failure::StartMissing, stamp);
+                return Ok(());
+            }
+            self.prepare_early(keys)?;
+            if self.handshake.is_retrying() {
+                return Ok(());
+            }
+        }
+        if self.half(side).keys.is_none() {
+            let epoch = self.half(side).epoch;
+            let Some(found) = self.keys_for(side, epoch, keys)? else {
+                self.fail(Failure::WrongKeys, stamp);
+                return Ok(());
+            };
+            self.half(side).keys = Some(found);
+        }
+        let (handshake, half) = match side {
+            Side::Client => (&self.handshake, &mut self.client),
+            Side::Server => (&self.handshake, &mut self.server),
+        };
+        let after = if half.doubt.is_some() { next_keys(handshake, half, side, keys) } else { None };
+        match half.open(record, after) {
+            Some((opened, turn)) => {
+                let source = half.keys.as_ref().map_or(SecretSource::KeyLog, |keys| keys.source);
+                if turn == Turn::Next {
+                    half.epoch = if half.epoch == Epoch::Early { Epoch::Handshake } else { Epoch::Traffic };
+                }
+                if self.handshake.info.decryption != Decryption::KeyLog {
+                    self.handshake.info.decryption = match source {
+                        SecretSource::KeyLog => Decryption::KeyLog,
+                        SecretSource::InCapture => Decryption::InCapture,
+                    };
+                }
+                self.settle_loss(side, record, turn, out);
+                let (span, body) = (record.span, &*record.body);
+                let text = body.get(opened.range).unwrap_or_default();
+                self.take_content(side, opened.kind, text, span, keys, out);
+            }
+            None if half.is_passing_early => {
+                // The server refused early data, so the client sends it again: here it is passed over.
+                half.number = 0;
+                half.failures = 0;
+                half.loss = None;
+            }
+            None => {
+                half.messages.reset();
+                self.note(AnomalyKind::DecryptFailed, stamp);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the records of this session cannot be opened, whatever secrets there are.
+    fn obstacle(&self) -> Option<Failure> {
+        let handshake = &self.handshake;
+        match (handshake.info.version?, handshake.info.cipher_suite?, handshake.suite) {
+            (0x0301..=0x0304, _, _) if handshake.is_compressed => Some(Failure::Compressed),
+            (0x0301..=0x0304, number, None) => Some(Failure::SuiteUnknown { number }),
+            (0x0301..=0x0304, _, Some(suite)) if suite.cipher.is_none() => Some(Failure::SuiteUnsupported { suite }),
+            (0x0301..=0x0304, ..) => None,
+            (version, ..) => Some(Failure::VersionUnsupported { version }),
+        }
+    }
+
+    /// Decides which keys to try first on what the client sends before its Finished.
+    fn prepare_early(&mut self, keys: &KeyLog) -> Result<(), Need> {
+        if self.client.epoch == Epoch::Plain {
+            self.client.enter(Epoch::Handshake);
+            return Ok(());
+        }
+        if self.handshake.is_retrying() {
+            return Ok(());
+        }
+        if !self.handshake.extensions_seen && self.server.epoch != Epoch::Traffic {
+            return Err(Need::EarlyVerdict);
+        }
+        if self.handshake.info.early_data || !self.handshake.extensions_seen {
+            let has_early = self.find(Label::ClientEarly, keys).is_some();
+            if has_early || self.find(Label::ClientHandshake, keys).is_none() {
+                return Ok(());
+            }
+            // Early data without its secret: what the handshake keys do not open is lost.
+            self.client.enter(Epoch::Handshake);
+            self.client.lose_bytes(0, Stamp::default());
+            return Ok(());
+        }
+        self.client.enter(Epoch::Handshake);
+        self.client.is_passing_early = true;
+        Ok(())
+    }
+
+    /// A secret of the session, if it is known.
+    fn find(&mut self, label: Label, keys: &KeyLog) -> Option<Found> {
+        if label != Label::Master {
+            return keys.secret(self.handshake.client_random.as_ref()?, label);
+        }
+        if self.master.is_none() {
+            self.master = keys::master(&self.handshake, keys);
+        }
+        self.master.clone()
+    }
+
+    /// The keys of an epoch; `Ok(None)` when the secret does not fit the suite.
+    fn keys_for(&mut self, side: Side, epoch: Epoch, keys: &KeyLog) -> Result<Option<Keys>, Need> {
+        if self.handshake.client_random.is_none() {
+            return Err(Need::Hellos);
+        }
+        let label = epoch.label(side);
+        let found = self.find(label, keys).ok_or(Need::Secret(label))?;
+        Ok(match epoch {
+            Epoch::Session | Epoch::Plain => keys::opener(&self.handshake, &found.secret, side).map(|opener| Keys {
+                opener,
+                secret: None,
+                source: found.source,
+            }),
+            _ => keys_of(&self.handshake, found),
+        })
+    }
+
+    /// Tells of what was lost before this record, with its length where that follows from the records.
+    fn settle_loss(&mut self, side: Side, record: &Record<'_>, turn: Turn, out: Sink<'_>) {
+        let half = self.half(side);
+        let before = half.next_offset.replace(end_offset(record));
+        let Some(loss) = half.loss.take() else { return };
+        if !half.is_application() {
+            return;
+        }
+        let overhead = half.keys.as_ref().and_then(|keys| keys.opener.overhead());
+        let len = match (before, turn, overhead) {
+            (Some(before), Turn::Same { lost }, Some(overhead)) if loss.is_measured => record
+                .offset
+                .checked_sub(before)
+                .and_then(|bytes| bytes.checked_sub((loss.counted + lost).saturating_mul(overhead))),
+            _ => None,
+        };
+        let len = len.unwrap_or(0);
+        half.offset = half.offset.wrapping_add(len);
+        out(side, StreamEvent::Gap { len, stamp: loss.stamp });
+    }
+
+    fn take_content(&mut self, side: Side, kind: u8, text: &[u8], span: Span, keys: &KeyLog, out: Sink<'_>) {
+        match kind {
+            content::APPLICATION_DATA => {
+                let half = self.half(side);
+                if !text.is_empty() && !half.is_finished && half.is_application() {
+                    let offset = half.offset;
+                    half.offset = offset.wrapping_add(text.len() as u64);
+                    out(side, StreamEvent::Data(Chunk { data: text, span, offset }));
+                }
+            }
+            content::HANDSHAKE => self.read_messages(side, text, span, keys),
+            content::ALERT => self.read_alert(side, text, span, out),
+            content::CHANGE_CIPHER_SPEC => self.change_cipher(side),
+            _ => {}
+        }
+    }
+
+    fn read_messages(&mut self, side: Side, bytes: &[u8], span: Span, _keys: &KeyLog) {
+        let (handshake, half) = match side {
+            Side::Client => (&mut self.handshake, &mut self.client),
+            Side::Server => (&mut self.handshake, &mut self.server),
+        };
+        let mut steps = Vec::new();
+        let skipped = half.messages.push(bytes, span, &mut |message| steps.push(handshake.note(side, &message)));
+        if skipped > 0 {
+            self.note(AnomalyKind::RecordMalformed, span.first);
+        }
+        for step in steps {
+            match step {
+                Ok(step) => self.take_step(side, step),
+                Err(_) => self.note(AnomalyKind::RecordMalformed, span.first),
+            }
+        }
+        self.has_progress = true;
+    }
+
+    fn read_ssl2_hello(&mut self, record: &Record<'_>) {
+        if self.handshake.note_ssl2_hello(record.body, record.span).is_err() {
+            self.fail(Failure::VersionUnsupported { version: record.version }, record.span.first);
+        }
+        self.pass(Side::Client, record);
+    }
+
+    fn take_step(&mut self, side: Side, step: Step) {
+        let is_tls13 = self.handshake.is_tls13();
+        match step {
+            Step::ClientHello if self.client.epoch == Epoch::Plain => {
+                self.master = None;
+                if self.handshake.early_data_offered {
+                    self.client.enter(Epoch::Early);
+                }
+            }
+            Step::ClientHello | Step::ServerHello if !is_tls13 => self.master = None,
+            Step::ClientHelloAgain => self.client.enter(Epoch::Plain),
+            Step::ServerHello => {
+                self.server.enter(Epoch::Handshake);
+                if self.client.epoch == Epoch::Plain {
+                    self.client.enter(Epoch::Handshake);
+                }
+            }
+            Step::EndOfEarlyData if self.client.epoch == Epoch::Early => self.client.enter(Epoch::Handshake),
+            Step::Finished if self.half(side).epoch == Epoch::Handshake => self.half(side).enter(Epoch::Traffic),
+            Step::KeyUpdate => self.update_keys(side),
+            _ => {}
+        }
+    }
+
+    /// Each side updates its own keys ([RFC 8446 §4.6.3](https://www.rfc-editor.org/rfc/rfc8446#section-4.6.3)).
+    fn update_keys(&mut self, side: Side) {
+        let (handshake, half) = match side {
+            Side::Client => (&self.handshake, &mut self.client),
+            Side::Server => (&self.handshake, &mut self.server),
+        };
+        if half.epoch == Epoch::Traffic
+            && let Some(keys) = half.keys.as_ref().and_then(|keys| generation_after(handshake, keys))
+        {
+            half.enter(Epoch::Traffic);
+            half.keys = Some(keys);
+        }
+    }
+
+    fn change_cipher(&mut self, side: Side) {
+        if self.handshake.is_tls13() {
+            return;
+        }
+        if side == Side::Server {
+            // Only a resumed session goes on without a ServerHelloDone.
+            self.handshake.info.resumed = !self.handshake.is_full;
+        }
+        self.half(side).enter(Epoch::Session);
+        self.has_progress = true;
+    }
+
+    fn read_alert(&mut self, side: Side, alert: &[u8], span: Span, out: Sink<'_>) {
+        const CLOSE_NOTIFY: u8 = 0;
+        const USER_CANCELED: u8 = 90;
+        const NO_RENEGOTIATION: u8 = 100;
+        match alert {
+            [_, CLOSE_NOTIFY] => self.end(side, span.last, out),
+            [_, USER_CANCELED | NO_RENEGOTIATION] => {}
+            &[_, alert] => self.half(side).alert = Some(alert),
+            _ => self.note(AnomalyKind::RecordMalformed, span.first),
+        }
+    }
+
+    /// The sender sends no more.
+    fn end(&mut self, side: Side, stamp: Stamp, out: Sink<'_>) {
+        let half = self.half(side);
+        if half.is_finished {
+            return;
+        }
+        half.is_finished = true;
+        if let Some(loss) = half.loss.take()
+            && half.is_application()
+        {
+            out(side, StreamEvent::Gap { len: 0, stamp: loss.stamp });
+        }
+        out(side, StreamEvent::Fin(stamp));
+    }
+
+    fn reset(&mut self, side: Side, stamp: Stamp, out: Sink<'_>) {
+        if !std::mem::replace(&mut self.is_reset, true) {
+            out(side, StreamEvent::Reset(stamp));
+        }
+    }
+
+    /// Nothing more can be read of this session.
+    fn fail(&mut self, failure: Failure, stamp: Stamp) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.failure = Some(failure);
+        self.note(failure.anomaly(), stamp);
+        self.client.is_given_up = true;
+        self.server.is_given_up = true;
+        self.client.keys = None;
+        self.server.keys = None;
+        if matches!(self.handshake.info.decryption, Decryption::Pending) {
+            self.handshake.info.decryption = Decryption::Failed(failure.to_string());
+        }
+    }
+
+    /// Tries what is held back when that may help, and gives up waiting when it costs too much.
+    pub(crate) fn go_on(&mut self, keys: &KeyLog, out: Sink<'_>) {
+        if self.queue.is_empty() {
+            self.has_progress = false;
+            return;
+        }
+        let is_too_much = self.queue.bytes() > self.held_max || self.budget.used() > self.budget.cap() / 2;
+        if is_too_much {
+            self.give_up(keys);
+        }
+        if is_too_much || self.failure.is_some() || self.may_go_on(keys) {
+            self.drain(keys, out);
+        }
+    }
+
+    fn may_go_on(&mut self, keys: &KeyLog) -> bool {
+        let revision = keys.revision();
+        let has_news = std::mem::replace(&mut self.revision, revision) != revision;
+        if !has_news && !std::mem::take(&mut self.has_progress) {
+            return false;
+        }
+        Side::BOTH.into_iter().any(|side| self.half(side).need.is_some_and(|need| self.is_met(need, keys)))
+    }
+
+    fn is_met(&mut self, need: Need, keys: &KeyLog) -> bool {
+        match need {
+            Need::Hellos => self.handshake.info.version.is_some() && self.handshake.client_random.is_some(),
+            Need::EarlyVerdict => {
+                self.handshake.extensions_seen
+                    || self.handshake.is_retrying()
+                    || self.client.epoch != Epoch::Early
+                    || self.server.epoch == Epoch::Traffic
+            }
+            Need::Secret(Label::ClientEarly) => {
+                [Label::ClientEarly, Label::ClientHandshake].into_iter().any(|label| self.find(label, keys).is_some())
+            }
+            Need::Secret(label) => self.find(label, keys).is_some(),
+        }
+    }
+
+    /// Sends what was held back through again, in its order, until one side must wait on.
+    fn drain(&mut self, keys: &KeyLog, out: Sink<'_>) {
+        // What one side brings may free the other: the ServerHello frees early data.
+        for _ in 0..4 {
+            let before = self.queue.len();
+            let mut stays = [false; 2];
+            for _ in 0..before {
+                let Some((side, mut held)) = self.queue.pop() else { break };
+                let is_ordered = match &held {
+                    Held::Record { kind, .. } => self.is_application(side, *kind),
+                    Held::Reset(_) => true,
+                    Held::Fin(_) | Held::Loss(..) => false,
+                };
+                let [client, server] = &mut stays;
+                let (own, other) = if side == Side::Client { (client, server) } else { (server, client) };
+                *own = *own || (is_ordered && *other) || !self.replay(side, &mut held, keys, out);
+                if *own {
+                    self.queue.push(side, held);
+                } else {
+                    self.half(side).held -= 1;
+                }
+            }
+            if self.queue.is_empty() || self.queue.len() == before {
+                break;
+            }
+        }
+        for side in Side::BOTH {
+            if self.half(side).held == 0 {
+                self.half(side).need = None;
+            }
+        }
+    }
+
+    /// True when what was held is dealt with.
+    fn replay(&mut self, side: Side, held: &mut Held, keys: &KeyLog, out: Sink<'_>) -> bool {
+        match held {
+            Held::Record { kind, version, body, span, offset } => {
+                let mut record = Record { kind: *kind, version: *version, body, span: *span, offset: *offset };
+                match self.process(side, &mut record, keys, out) {
+                    Ok(()) => true,
+                    Err(need) => {
+                        self.half(side).need = Some(need);
+                        false
+                    }
+                }
+            }
+            Held::Loss(lost, stamp) => {
+                self.lose(side, *lost, *stamp);
+                true
+            }
+            Held::Fin(stamp) => {
+                self.end(side, *stamp, out);
+                true
+            }
+            Held::Reset(stamp) => {
+                self.reset(side, *stamp, out);
+                true
+            }
+        }
+    }
+
+    /// What still waits has waited long enough.
+    fn give_up(&mut self, keys: &KeyLog) {
+        for side in Side::BOTH {
+            if let Some(need) = self.half(side).need.take() {
+                if self.is_met(need, keys) {
+                    continue;
+                }
+                self.half(side).is_given_up = true;
+                let failure = self.why(need, keys);
+                self.anomalies.note(failure.anomaly(), None, self.anomalies_kept);
+                if matches!(self.handshake.info.decryption, Decryption::Pending) {
+                    self.handshake.info.decryption = Decryption::Failed(failure.to_string());
+                }
+            }
+        }
+    }
+
+    fn why(&self, need: Need, keys: &KeyLog) -> Failure {
+        match (need, self.handshake.client_random) {
+            (_, None) => Failure::StartMissing,
+            (Need::Hellos, _) => Failure::ServerHelloMissing,
+            (Need::Secret(label), Some(random)) if keys.knows(&random) => {
+                Failure::SomeKeys { random, missing: label.name() }
+            }
+            (_, Some(random)) => Failure::NoKeys { random },
+        }
+    }
+
+    /// No more comes.
+    pub(crate) fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
+        self.drain(keys, out);
+        // Each round gives up one side at least, so the queue is empty after two.
+        for _ in 0..3 {
+            if self.queue.is_empty() {
+                break;
+            }
+            self.give_up(keys);
+            self.drain(keys, out);
+        }
+        if matches!(self.handshake.info.decryption, Decryption::Pending) {
+            let failure = self.conclusion();
+            self.handshake.info.decryption = Decryption::Failed(failure.to_string());
+        }
+    }
+
+    /// Why nothing was decrypted when nothing waited for secrets.
+    fn conclusion(&self) -> Failure {
+        let handshake = &self.handshake;
+        match (self.server.alert, self.client.alert) {
+            (Some(alert), _) => return Failure::Refused { by: "server", alert },
+            (_, Some(alert)) => return Failure::Refused { by: "client", alert },
+            _ => {}
+        }
+        if self.client.failures + self.server.failures > 0 {
+            Failure::WrongKeys
+        } else if handshake.client_random.is_none() {
+            Failure::StartMissing
+        } else if handshake.info.version.is_none() {
+            Failure::ServerHelloMissing
+        } else {
+            self.obstacle().unwrap_or(Failure::HandshakeUnfinished)
+        }
+    }
+}
+
+/// Keys of TLS 1.3 from a traffic secret.
+fn keys_of(handshake: &Handshake, found: Found) -> Option<Keys> {
+    let opener = Opener::tls13(&handshake.suite?, found.secret.as_bytes())?;
+    Some(Keys { opener, secret: Some(found.secret), source: found.source })
+}
+
+fn generation_after(handshake: &Handshake, keys: &Keys) -> Option<Keys> {
+    let secret = next_generation(handshake.suite?.hash, keys.secret.as_ref()?)?;
+    keys_of(handshake, Found { secret, source: keys.source })
+}
+
+/// The keys that may have come into use among lost records.
+fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> Option<Keys> {
+    let next = match half.epoch {
+        Epoch::Early => Epoch::Handshake,
+        Epoch::Handshake => Epoch::Traffic,
+        Epoch::Traffic => return generation_after(handshake, half.keys.as_ref()?),
+        Epoch::Plain | Epoch::Session => return None,
+    };
+    keys_of(handshake, keys.secret(handshake.client_random.as_ref()?, next.label(side))?)
+}
+
+/// Offset in the TCP stream behind a record.
+fn end_offset(record: &Record<'_>) -> u64 {
+    record.offset.wrapping_add((HEADER + record.body.len()) as u64)
+}
