@@ -17,10 +17,13 @@
 
 pub mod base;
 pub mod capture;
+pub mod cli;
 pub mod dns;
+pub mod engine;
 pub mod exchange;
 pub mod har;
 pub mod http;
 pub mod net;
+pub mod run;
 pub mod tcp;
 pub mod tls;

@@ -1,3 +1,7 @@
 //! The `harshark` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harshark::cli::main(std::env::args_os())
+}

@@ -7,6 +7,8 @@ mod upper;
 
 pub use options::Options;
 
+use std::io::Write;
+
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Spool, Timestamp};
 use crate::capture::{Frame, LinkType, Secrets, SecretsKind};
@@ -16,7 +18,7 @@ use crate::tcp::{self, TcpEvent};
 use crate::tls::{KeyLog, SecretSource};
 use upper::Upper;
 
-/// Takes frames in the order of the capture and hands finished exchanges to the writer of the HAR.
+/// Takes frames in the order of the capture; exchanges that are over go to the writer of the HAR.
 pub struct Engine {
     net: net::Decoder,
     tcp: tcp::Connections,
@@ -40,14 +42,15 @@ pub struct Seen {
 }
 
 impl Engine {
-    /// An engine that hands its exchanges to `writer`; `keys` are shared with whoever adds secrets.
-    pub fn new(options: &Options, keys: KeyLog, writer: har::Writer, spool: Spool) -> Self {
+    /// An engine; `keys` are shared with whoever adds secrets. With `lines`, entries are written there at once, one a line;
+    /// without, they wait for their order.
+    pub fn new(options: &Options, keys: KeyLog, spool: Spool, lines: Option<Box<dyn Write + Send>>) -> Self {
         let limits = &options.limits;
         let budget = Budget::new(limits.memory);
         Self {
             net: net::Decoder::new(limits, &budget),
             tcp: tcp::Connections::new(limits, &budget, options.tcp),
-            upper: Upper::new(options.clone(), budget.clone(), keys, writer, spool),
+            upper: Upper::new(options.clone(), budget.clone(), keys, spool, lines),
             budget,
             last_time: None,
             anomalies: Anomalies::default(),
@@ -76,7 +79,7 @@ impl Engine {
     /// Takes secrets found in the capture.
     pub fn secrets(&mut self, secrets: &Secrets<'_>) {
         if secrets.kind == SecretsKind::TlsKeyLog {
-            self.upper.keys.parse(secrets.data, SecretSource::Capture);
+            self.upper.keys.parse(secrets.data, SecretSource::InCapture);
         }
     }
 
@@ -96,9 +99,10 @@ impl Engine {
         tcp.expire(now, idle, &mut |slot, facts, event| upper.tcp(slot, facts, event));
     }
 
-    /// The first write to the temporary file that failed, once.
-    pub fn spool_failure(&mut self) -> Option<std::io::Error> {
-        self.upper.spool.failure()
+    /// The first write that failed, to the temporary file or of a line; once.
+    pub fn failure(&mut self) -> Option<har::WriteError> {
+        let Upper { spool, failure, .. } = &mut self.upper;
+        failure.take().or_else(|| spool.failure().map(har::WriteError::Spool))
     }
 
     /// Entries handed on so far.
@@ -107,7 +111,7 @@ impl Engine {
     }
 
     /// The capture ends: all connections are closed. What is left is the writer, its spool, and what was seen besides.
-    pub fn finish(mut self) -> (har::Writer, Spool, Seen) {
+    pub fn finish(mut self) -> Result<(har::Writer, Spool, Seen), har::WriteError> {
         self.net.finish();
         let Self { net, tcp, upper, anomalies, .. } = &mut self;
         tcp.finish(&mut |slot, facts, event| upper.tcp(slot, facts, event));
@@ -121,6 +125,9 @@ impl Engine {
             repeated: net.repeated(),
             encrypted_frames: net.encrypted(),
         };
-        (self.upper.writer, self.upper.spool, seen)
+        match self.failure() {
+            Some(error) => Err(error),
+            None => Ok((self.upper.writer, self.upper.spool, seen)),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What stands above the transports: flows, name lookups, and the writer they end in.
 
+use std::io::Write;
+
 use super::Options;
 use super::flow::{Flow, from_facts};
 use super::layer::Shared;
@@ -19,6 +21,10 @@ pub(super) struct Upper {
     pub(super) keys: KeyLog,
     pub(super) spool: Spool,
     pub(super) writer: har::Writer,
+    /// Where entries go as lines at once; without, they wait in the spool for their order.
+    lines: Option<Box<dyn Write + Send>>,
+    /// The first line that could not be written.
+    pub(super) failure: Option<har::WriteError>,
     /// By TCP slot; nothing until the first byte, so that floods of SYNs stay cheap.
     flows: Vec<Option<Over>>,
     dns: Dns,
@@ -35,9 +41,17 @@ enum Over {
 }
 
 impl Upper {
-    pub(super) fn new(options: Options, budget: Budget, keys: KeyLog, writer: har::Writer, spool: Spool) -> Self {
+    pub(super) fn new(
+        options: Options,
+        budget: Budget,
+        keys: KeyLog,
+        spool: Spool,
+        lines: Option<Box<dyn Write + Send>>,
+    ) -> Self {
         let dns = Dns::new(&options.limits, &budget);
-        Self { options, budget, keys, spool, writer, flows: Vec::new(), dns, entries: 0, comment: None }
+        let writer = har::Writer::new(options.har.clone(), options.limits.clone());
+        let (flows, failure, entries, comment) = (Vec::new(), None, 0, None);
+        Self { options, budget, keys, spool, writer, lines, failure, flows, dns, entries, comment }
     }
 
     /// Remembers the comment of a frame until its packet finds its connection.
@@ -100,15 +114,15 @@ impl Upper {
         match self.flows.get_mut(slot.index()).and_then(Option::take) {
             Some(Over::Web(mut flow)) => {
                 self.run(&mut flow, facts, |flow, shared, done| flow.finish(reason, facts.last, shared, done));
-                self.writer.connection_closed(&flow.connection(facts, keep));
+                self.writer.connection_closed(&flow.connection(facts, keep), &mut self.spool);
             }
             Some(Over::Dns(mut stream)) => {
                 let writer = &mut self.writer;
                 stream.finish(&mut |lookup| writer.lookup(lookup));
                 let connection = Connection { protocol: "DNS".to_owned(), ..from_facts(facts) };
-                self.writer.connection_closed(&connection);
+                self.writer.connection_closed(&connection, &mut self.spool);
             }
-            None => self.writer.connection_closed(&from_facts(facts)),
+            None => self.writer.connection_closed(&from_facts(facts), &mut self.spool),
         }
     }
 
@@ -137,7 +151,15 @@ impl Upper {
             connection.tls = tls.or(connection.tls);
             flow.exchanges += 1;
             self.entries += 1;
-            self.writer.exchange(exchange, &connection, &mut self.spool);
+            let Self { writer, spool, lines, failure, .. } = self;
+            match lines {
+                Some(out) => {
+                    if let Err(error) = writer.exchange_line(exchange, &connection, spool, out) {
+                        failure.get_or_insert(error);
+                    }
+                }
+                None => writer.exchange(exchange, &connection, spool),
+            }
         }
     }
 

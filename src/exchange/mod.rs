@@ -3,9 +3,12 @@
 mod body;
 pub mod coding;
 pub mod connection;
+mod messages;
 pub mod model;
+mod tracker;
 
 pub use connection::{Connection, ConnectionId, QuicFacts, TransportFacts};
 pub use model::{
     Body, BodyEnd, Exchange, Informational, Kept, Outcome, Request, Response, StreamMessage, StreamMessageKind,
 };
+pub use tracker::{KeepBodies, Tracker};

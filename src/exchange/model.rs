@@ -36,8 +36,6 @@ pub struct Exchange {
     pub arrivals: Vec<(Stamp, u64)>,
     /// Why no response came and when that was known, when none came.
     pub unanswered: Option<(Abort, Stamp)>,
-    /// Comments that somebody wrote to frames of it.
-    pub comments: Vec<String>,
     /// What heads and messages hold of the budget.
     pub lease: Lease,
 }

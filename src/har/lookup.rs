@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 
 use crate::base::Stamp;
+use crate::dns::Lookup;
 use crate::net::Endpoint;
 
 /// A connection that waited for a lookup follows its answer within the resolution delay and the connection attempt delay of
@@ -14,29 +15,6 @@ const CLOSE: i64 = 300_000_000;
 
 /// Lookups of one name looked at for one connection.
 const LOOKED_AT: usize = 64;
-
-/// One question to a resolver and its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup {
-    /// Who asked.
-    pub client: IpAddr,
-    /// Who was asked.
-    pub resolver: Endpoint,
-    /// The name in question.
-    pub name: String,
-    /// Type of the records in question: 1 A, 28 AAAA, 65 HTTPS, ….
-    pub query_type: u16,
-    /// The query.
-    pub query: Stamp,
-    /// The answer, when one was seen.
-    pub answer: Option<Stamp>,
-    /// RCODE of the answer (RFC 1035 §4.1.1).
-    pub response_code: u8,
-    /// Addresses in the answer.
-    pub addresses: Vec<IpAddr>,
-    /// Names that the name is an alias of, in order.
-    pub aliases: Vec<String>,
-}
 
 /// The lookup that a connection waited for; those made beside it (A and AAAA, HTTPS) are one with it.
 #[derive(Debug, Clone, PartialEq, Eq)]

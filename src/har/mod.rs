@@ -22,7 +22,6 @@ mod target;
 mod timings;
 pub mod writer;
 
-pub use lookup::Lookup;
 pub use options::{Creator, Options};
 pub use sanitise::Level;
 pub use summary::Summary;

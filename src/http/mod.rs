@@ -4,7 +4,12 @@ pub mod conversation;
 pub mod detect;
 pub mod event;
 pub mod h1;
+pub mod h2;
 mod held;
+pub mod huffman;
+pub mod prefix;
+pub mod section;
+pub mod table;
 
 pub use conversation::{Conversation, HttpOptions, Protocol};
 pub use event::{

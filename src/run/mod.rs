@@ -4,14 +4,14 @@ mod output;
 mod pipe;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 pub use output::{Output, Target};
 
 use crate::base::Spool;
-use crate::capture::{self, CaptureError, Captures, Item, Progress, secrets_ahead};
+use crate::capture::{self, CaptureError, Item, Progress, link_type_name, secrets_ahead};
 use crate::engine::{Engine, Options, Seen};
 use crate::har;
 use crate::tls::{KeyLog, KeyLogReport, SecretSource};
@@ -117,7 +117,7 @@ const LOOK: u64 = 1024;
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
     let limits = &job.options.limits;
     let mut captures = pipe::open(&job.captures, limits, &job.stop)?;
-    let mut output = Output::open(&job.target, &job.captures)?;
+    let output = Output::open(&job.target, &job.captures)?;
     let keys = KeyLog::new(limits);
     let mut report = KeyLogReport::default();
     for path in &job.key_logs {
@@ -128,22 +128,25 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         // Secrets that stand behind the packets they serve; a file that cannot be read is told of by the reader.
         let _ = secrets_ahead(path, limits, &mut |secrets| {
             if secrets.kind == capture::SecretsKind::TlsKeyLog {
-                keys.parse(secrets.data, SecretSource::Capture);
+                keys.parse(secrets.data, SecretSource::InCapture);
             }
         });
     }
     let spool = Spool::new(limits.spool_memory, job.temporary.clone());
-    let writer = match job.format {
-        Format::Har => har::Writer::new(job.options.har.clone(), limits),
-        Format::Ndjson => har::Writer::lines(job.options.har.clone(), limits),
+    let output = Shared(Arc::new(Mutex::new(output)));
+    let lines: Option<Box<dyn Write + Send>> = match job.format {
+        Format::Har => None,
+        Format::Ndjson => Some(Box::new(output.clone())),
     };
-    let mut engine = Engine::new(&job.options, keys, writer, spool);
-    let folder = || job.temporary.clone().unwrap_or_else(std::env::temp_dir);
-    let spool_error = |error| RunError::Spool { folder: folder(), error };
-    let output_error = |error| RunError::Output { target: job.target.name(), error };
+    let mut engine = Engine::new(&job.options, keys, spool, lines);
+    let failed = |error: har::WriteError| match error {
+        har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
+        har::WriteError::Spool(error) => {
+            RunError::Spool { folder: job.temporary.clone().unwrap_or_else(std::env::temp_dir), error }
+        }
+    };
     let mut failure = None;
     let mut frames = 0u64;
-    let is_live = job.format == Format::Ndjson;
     loop {
         match captures.next() {
             Ok(Some(Item::Frame(frame))) => engine.push(&frame),
@@ -155,17 +158,14 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
             }
         }
         frames += 1;
-        if is_live && engine.has_lines() {
-            engine.write_lines(&mut output).and_then(|()| output.flush()).map_err(output_error)?;
-        }
         if frames.is_multiple_of(LOOK) {
             watch(captures.progress());
-            if let Some(error) = engine.spool_failure() {
-                return Err(spool_error(error));
-            }
-            if job.stop.load(Relaxed) {
-                break;
-            }
+        }
+        if let Some(error) = engine.failure() {
+            return Err(failed(error));
+        }
+        if job.stop.load(Relaxed) {
+            break;
         }
     }
     watch(captures.progress());
@@ -173,20 +173,51 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     if let Some(error) = failure.take_if(|_| capture.frames == 0) {
         return Err(error.into());
     }
-    let (mut writer, mut spool, seen) = engine.finish();
-    if let Some(error) = spool.failure() {
-        return Err(spool_error(error));
-    }
-    let facts = har::CaptureFacts {
-        files: capture.files.iter().map(|path| path.display().to_string()).collect(),
-        packets: capture.frames,
-        first: capture.first,
-        last: capture.last,
-        link_types: capture.link_types.iter().copied().collect(),
-        anomalies: seen.anomalies.clone(),
+    let (writer, mut spool, seen) = engine.finish().map_err(failed)?;
+    let summary = match job.format {
+        Format::Har => {
+            let facts = har::CaptureFacts {
+                file: capture_name(&job.captures),
+                packets: capture.frames,
+                first: capture.first,
+                last: capture.last,
+                link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
+            };
+            writer.finish(&facts, &mut spool, &mut output.clone()).map_err(failed)?
+        }
+        Format::Ndjson => writer.finish_lines().map_err(failed)?,
     };
-    let summary = writer.finish(&facts, &mut spool, &mut output).map_err(output_error)?;
     output.commit()?;
     let is_stopped = job.stop.load(Relaxed);
     Ok(Report { summary, capture, seen, keys: report, is_stopped, failure })
+}
+
+/// Name of the first capture, without folders.
+fn capture_name(captures: &[PathBuf]) -> String {
+    let name = captures.first().and_then(|path| path.file_name()).unwrap_or_default();
+    if name == "-" { "standard input".to_owned() } else { Path::new(name).display().to_string() }
+}
+
+/// An output that the engine and the run write to, never at the same time.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Output>>);
+
+impl Shared {
+    fn commit(self) -> Result<(), RunError> {
+        match Arc::try_unwrap(self.0) {
+            Ok(output) => output.into_inner().unwrap_or_else(PoisonError::into_inner).commit(),
+            // The engine was finished: nobody else holds it.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
 }

@@ -40,7 +40,7 @@ enum Sink {
     /// A temporary file beside the target, readable by its owner only, and the name it will get.
     Whole(BufWriter<NamedTempFile>, PathBuf),
     /// A device, FIFO or pipe: written as it comes.
-    Stream(BufWriter<Box<dyn Write>>),
+    Stream(BufWriter<Box<dyn Write + Send>>),
 }
 
 impl Output {
@@ -95,7 +95,7 @@ fn open_file(path: &Path) -> io::Result<Sink> {
     match fs::metadata(&path) {
         Ok(facts) if facts.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(facts) if !facts.is_file() => {
-            let stream: Box<dyn Write> = Box::new(File::options().write(true).open(&path)?);
+            let stream: Box<dyn Write + Send> = Box::new(File::options().write(true).open(&path)?);
             return Ok(Sink::Stream(BufWriter::with_capacity(BUFFER, stream)));
         }
         // Replacing a file that may not be written would go around its protection.
