@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::PORT;
-use super::message::{Malformed, Message, Question};
+use super::message::{Malformed, Message, Question, kind};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Stamp};
 use crate::net::{Endpoint, Packet, Transport};
@@ -159,10 +159,9 @@ impl Dns {
         self.held += OVERHEAD + question.name.capacity();
         asked.push(Open { question, query, serial: self.serial });
         self.order.insert(self.serial, key);
-        while self.order.len() > self.cap || (self.budget.is_overdrawn() && self.held > 0) {
-            if !self.give_up_oldest(out) {
-                break;
-            }
+        // Others hold memory, too, and are asked in turn: one is enough.
+        if self.order.len() > self.cap || self.budget.is_overdrawn() {
+            self.give_up_oldest(out);
         }
     }
 
@@ -176,13 +175,20 @@ impl Dns {
         if asked.is_empty() {
             self.open.remove(&key);
         }
+        let is_shared = found.len() > 1;
         for open in found {
+            let belongs = |address: &&IpAddr| match open.question.kind {
+                kind::A => !is_shared || address.is_ipv4(),
+                kind::AAAA => !is_shared || address.is_ipv6(),
+                _ => true,
+            };
+            let addresses = message.addresses.iter().filter(belongs).copied().collect();
             self.order.remove(&open.serial);
             self.held = self.held.saturating_sub(OVERHEAD + open.question.name.capacity());
             out(Lookup {
                 answer: Some(stamp),
                 response_code: message.response_code,
-                addresses: message.addresses.clone(),
+                addresses,
                 aliases: message.aliases.clone(),
                 ..unanswered(key, open)
             });

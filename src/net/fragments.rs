@@ -154,17 +154,18 @@ impl Fragments {
                 datagram.join()
             });
         }
-        while self.held > self.cap || (self.budget.is_overdrawn() && self.held > 0) {
-            if !self.drop_oldest(&mut outcome.lost) {
-                break;
-            }
+        while self.held > self.cap && self.drop_oldest(&mut outcome.lost) {}
+        self.lease.set(self.held);
+        // Others hold memory, too, and are asked in turn.
+        if self.budget.is_overdrawn() {
+            self.drop_oldest(&mut outcome.lost);
+            self.lease.set(self.held);
         }
         // Entries of datagrams that became whole stay behind the oldest unfinished one; they must not pile up.
         if self.order.len() > 2 * self.open.len() + KEPT_ORDER {
             let open = &self.open;
             self.order.retain(|(serial, key)| open.get(key).is_some_and(|datagram| datagram.serial == *serial));
         }
-        self.lease.set(self.held);
         outcome
     }
 

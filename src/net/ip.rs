@@ -1,6 +1,6 @@
 //! IPv4 and IPv6 with extension headers and fragments.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice};
 
@@ -109,16 +109,19 @@ impl Walk<'_> {
     }
 
     /// What follows an IP header: extension headers, fragments, transport, tunnels.
-    pub(super) fn above_ip(
-        &mut self,
-        header: &Header<'_>,
-        mut next: IpNumber,
-        mut wire: Wire<'_>,
-    ) -> Result<(), Fault> {
+    pub(super) fn above_ip(&mut self, header: &Header<'_>, next: IpNumber, wire: Wire<'_>) -> Result<(), Fault> {
+        match next {
+            IpNumber::TCP => self.tcp(header, wire),
+            IpNumber::UDP => self.udp(header, wire),
+            _ => self.extensions(*header, next, wire),
+        }
+    }
+
+    fn extensions(&mut self, mut header: Header<'_>, mut next: IpNumber, mut wire: Wire<'_>) -> Result<(), Fault> {
         loop {
             match next {
-                IpNumber::TCP => return self.tcp(header, wire),
-                IpNumber::UDP => return self.udp(header, wire),
+                IpNumber::TCP => return self.tcp(&header, wire),
+                IpNumber::UDP => return self.udp(&header, wire),
                 IpNumber::IPV4 | IpNumber::IPV6 => return self.deeper(|walk| walk.ip(wire)),
                 IpNumber::GRE => return self.gre(wire),
                 IpNumber::ETHER_IP => return self.deeper(|walk| walk.ethernet(wire.skip(2)?)),
@@ -133,7 +136,13 @@ impl Walk<'_> {
                     if header.source.is_ipv6() =>
                 {
                     let &[after, len] = wire.peek()?;
-                    wire = wire.skip(8 + 8 * usize::from(len))?;
+                    let len = 8 + 8 * usize::from(len);
+                    if next == IpNumber::IPV6_ROUTE_HEADER
+                        && let Some(last) = wire.data.get(..len).and_then(last_stop)
+                    {
+                        header.destination = IpAddr::V6(last);
+                    }
+                    wire = wire.skip(len)?;
                     next = IpNumber(after);
                 }
                 // RFC 4302 §2.2: its length counts 4-byte words, less 2.
@@ -149,7 +158,7 @@ impl Walk<'_> {
                     let offset = usize::from(ipv6.fragment_offset().byte_offset());
                     // An atomic fragment (RFC 6946) is whole.
                     if offset != 0 || ipv6.more_fragments() {
-                        let header = Header { id: ipv6.identification(), ..*header };
+                        header.id = ipv6.identification();
                         // 256 is no IPv4 protocol; the next header may differ from fragment to fragment.
                         let key = header.fragment_key(256);
                         let more = ipv6.more_fragments();
@@ -203,4 +212,19 @@ impl Walk<'_> {
         Ipv6HeaderSlice::from_slice(wire.data)
             .is_ok_and(|ipv6| usize::from(ipv6.payload_length()) + ipv6.slice().len() <= wire.len())
     }
+}
+
+/// Where a packet with this routing header ends up, when it is not there yet: the address in the IP header changes on the way, and
+/// both directions must have the same.
+fn last_stop(routing: &[u8]) -> Option<Ipv6Addr> {
+    let (&[_, _, kind, left], _) = routing.split_first_chunk()?;
+    let address: &[u8; 16] = match (kind, left) {
+        (_, 0) => return None,
+        // Source route (RFC 2460 §4.4) and mobile IPv6 (RFC 6275 §6.4): in the order of travel.
+        (0 | 2, _) => routing.get(8..)?.last_chunk()?,
+        // Segment routing (RFC 8754 §2): the last comes first.
+        (4, _) => routing.get(8..)?.first_chunk()?,
+        _ => return None,
+    };
+    Some(Ipv6Addr::from(*address))
 }

@@ -230,9 +230,8 @@ impl Walk<'_> {
         match wire.data {
             // OUI 00-00-00 is EtherType; 00-00-F8 is the same, said by bridges (802.1H).
             [0xaa, 0xaa, 0x03, 0x00, 0x00, 0x00 | 0xf8, high, low, ..] => match be16(*high, *low) {
-                // A length here would let the frame hold itself.
                 0..0x600 => Ok(()),
-                kind => self.ether_type(kind, wire.skip(8)?),
+                kind => self.deeper(|walk| walk.ether_type(kind, wire.skip(8)?)),
             },
             [0x06, 0x06, 0x03, ..] => self.ip(wire.skip(3)?),
             _ => Ok(()),

@@ -178,7 +178,7 @@ fn gtp_u(wire: Wire<'_>) -> Option<Wire<'_>> {
             }
         }
     }
-    Walk::is_ip(inner).then_some(inner)
+    matches!(inner.data.first(), Some(0x45..=0x4f | 0x60..=0x6f)).then_some(inner)
 }
 
 /// Teredo ([RFC 4380 §5.1.1](https://www.rfc-editor.org/rfc/rfc4380#section-5.1.1)): authentication and origin, both optional,
