@@ -159,6 +159,7 @@ impl Dns {
         self.held += OVERHEAD + question.name.capacity();
         asked.push(Open { question, query, serial: self.serial });
         self.order.insert(self.serial, key);
+        self.account();
         // Others hold memory, too, and are asked in turn: one is enough.
         if self.order.len() > self.cap || self.budget.is_overdrawn() {
             self.give_up_oldest(out);

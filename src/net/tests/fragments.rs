@@ -21,7 +21,7 @@ fn split(is_v6: bool, id: u16, payload: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
                 let field = start as u16 | u16::from(more);
                 ipv6(44, &join!([17, 0], field.to_be_bytes(), [0, 0], id.to_be_bytes(), part))
             } else {
-                ipv4_fragment(id, start as u16 / 8 | u16::from(more) << 13, 17, part)
+                ipv4_fragment(id, (start as u16 / 8) | (u16::from(more) << 13), 17, part)
             }
         })
         .collect()
@@ -78,7 +78,7 @@ fn the_first_of_overlapping_fragments_wins() {
         if offset == 0 {
             data[..8].copy_from_slice(&datagram[..8]);
         }
-        ipv4_fragment(7, offset / 8 | u16::from(more) << 13, 17, &data)
+        ipv4_fragment(7, (offset / 8) | (u16::from(more) << 13), 17, &data)
     };
     assert_eq!(bench.push(RAW, &part(0, true, b'a', 24)), []);
     assert_eq!(bench.push(RAW, &part(40, true, b'b', 8)), []);
