@@ -119,7 +119,9 @@ impl Connection {
         frame.extend_from_slice(&[0x45, 0]);
         frame.extend_from_slice(&(40 + payload.len() as u16).to_be_bytes());
         // A different identification for each packet, as real hosts have.
-        frame.extend_from_slice(&(self.sequence[mine] as u16 ^ (self.sequence[theirs] as u16).rotate_left(7)).to_be_bytes());
+        frame.extend_from_slice(
+            &(self.sequence[mine] as u16 ^ (self.sequence[theirs] as u16).rotate_left(7)).to_be_bytes(),
+        );
         frame.extend_from_slice(&[0x40, 0, 64, 6, 0, 0]);
         frame.extend_from_slice(&from);
         frame.extend_from_slice(&to);

@@ -47,7 +47,10 @@ fn cat(from: &Path, to: &Path) {
 fn main() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let sizes: Vec<u64> = std::env::args().filter_map(|word| word.parse().ok()).collect();
-    println!("{:>8} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}", "MB", "exchanges", "CPU s", "MB/s", "peak MiB", "cat s", "ratio");
+    println!(
+        "{:>8} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
+        "MB", "exchanges", "CPU s", "MB/s", "peak MiB", "cat s", "ratio"
+    );
     for megabytes in if sizes.is_empty() { vec![200] } else { sizes } {
         let (capture, har, copy) = (folder.join("large.pcap"), folder.join("large.har"), folder.join("copy.har"));
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&capture).expect("a capture file"));

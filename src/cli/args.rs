@@ -54,27 +54,64 @@ Exit status: 0 done, 1 done but the capture is damaged, 2 wrong usage or a file 
 pub fn command() -> Command {
     let file = || Arg::new("").value_parser(value_parser!(PathBuf)).value_hint(ValueHint::FilePath);
     let fixed = [
-        file().id("captures").value_name("CAPTURE").required(true).num_args(1..)
+        file()
+            .id("captures")
+            .value_name("CAPTURE")
+            .required(true)
+            .num_args(1..)
             .help("Packet captures: pcap or pcapng, also compressed with gzip, zstd or lz4; - for standard input"),
-        file().id("output").short('o').long("output").value_name("OUT")
+        file()
+            .id("output")
+            .short('o')
+            .long("output")
+            .value_name("OUT")
             .help("Where to write; - for standard output [default: CAPTURE.har]"),
-        Arg::new("format").long("format").value_name("FORMAT").value_parser(["har", "ndjson"]).default_value("har")
+        Arg::new("format")
+            .long("format")
+            .value_name("FORMAT")
+            .value_parser(["har", "ndjson"])
+            .default_value("har")
             .help("har, or ndjson: one entry a line, written as soon as it is complete"),
-        file().id("keylog").long("keylog").value_name("FILE").action(ArgAction::Append)
+        file()
+            .id("keylog")
+            .long("keylog")
+            .value_name("FILE")
+            .action(ArgAction::Append)
             .help("TLS key log (SSLKEYLOGFILE format); may be given again [default: $SSLKEYLOGFILE]"),
-        Arg::new("drop-bodies").short('d').long("drop-bodies").action(ArgAction::SetTrue)
+        Arg::new("drop-bodies")
+            .short('d')
+            .long("drop-bodies")
+            .action(ArgAction::SetTrue)
             .help("Leave out all bodies; saves memory and size"),
-        Arg::new("no-bodies").long("no-bodies").value_name("WHICH").value_parser(["all", "requests", "responses"])
-            .num_args(0..=1).require_equals(true).default_missing_value("all")
+        Arg::new("no-bodies")
+            .long("no-bodies")
+            .value_name("WHICH")
+            .value_parser(["all", "requests", "responses"])
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("all")
             .help("Leave out the bodies of requests, of responses, or all"),
-        Arg::new("keep").short('k').long("keep-unfulfilled-requests").action(ArgAction::SetTrue)
-            .overrides_with("drop-unfulfilled").help("Keep requests that were never answered (the default)"),
-        Arg::new("drop-unfulfilled").long("drop-unfulfilled").action(ArgAction::SetTrue)
+        Arg::new("keep")
+            .short('k')
+            .long("keep-unfulfilled-requests")
+            .action(ArgAction::SetTrue)
+            .overrides_with("drop-unfulfilled")
+            .help("Keep requests that were never answered (the default)"),
+        Arg::new("drop-unfulfilled")
+            .long("drop-unfulfilled")
+            .action(ArgAction::SetTrue)
             .help("Leave out requests that were never answered"),
-        Arg::new("resource-usage").short('r').long("resource-usage").action(ArgAction::SetTrue)
+        Arg::new("resource-usage")
+            .short('r')
+            .long("resource-usage")
+            .action(ArgAction::SetTrue)
             .help("Tell at the end what the run cost"),
         file().id("log").short('l').long("log").value_name("FILE").help("Write the log to a file"),
-        file().id("temporary").long("temporary").value_name("FOLDER").value_hint(ValueHint::DirPath)
+        file()
+            .id("temporary")
+            .long("temporary")
+            .value_name("FOLDER")
+            .value_hint(ValueHint::DirPath)
             .help("Folder for the temporary file of large runs [default: the system's]"),
         Arg::new("quiet").short('q').long("quiet").action(ArgAction::SetTrue).help("Say nothing but errors"),
         Arg::new("verbose").short('v').long("verbose").action(ArgAction::Count).help("Tell more; twice for details"),
@@ -95,7 +132,9 @@ const COVERED: &[&str] = &["request-bodies", "response-bodies", "keep-unfulfille
 fn flag(spec: &'static Spec) -> Arg {
     let arg = Arg::new(spec.name).long(spec.name).help(spec.help);
     match (spec.kind, spec.default) {
-        (Kind::Switch, "true") => arg.long(format!("no-{}", spec.name)).action(ArgAction::SetTrue).help(format!("Not: {}", spec.help)),
+        (Kind::Switch, "true") => {
+            arg.long(format!("no-{}", spec.name)).action(ArgAction::SetTrue).help(format!("Not: {}", spec.help))
+        }
         (Kind::Switch, _) => arg.action(ArgAction::SetTrue),
         (Kind::Choice(words), default) => {
             let arg = arg.value_name("LEVEL").value_parser(words.to_vec()).num_args(0..=1).require_equals(true);
@@ -220,7 +259,8 @@ mod tests {
 
     #[test]
     fn values_may_repeat() {
-        let args = parse("a.pcap b.pcap --only-host a.test --only-host b.test --sanitize --keylog k1 --keylog k2").unwrap();
+        let args =
+            parse("a.pcap b.pcap --only-host a.test --only-host b.test --sanitize --keylog k1 --keylog k2").unwrap();
         assert_eq!(args.options.har.only_hosts, ["a.test", "b.test"]);
         assert_eq!(args.options.har.sanitise, crate::har::sanitise::Level::Basic);
         assert_eq!((args.captures.len(), args.key_logs.len()), (2, 2));

@@ -61,7 +61,9 @@ fn convert(args: Args, stop: Arc<AtomicBool>) -> ExitCode {
         Err(error) if error.is_closed_pipe() => return ExitCode::SUCCESS,
         Err(error) => return fail(&advice(&error)),
     };
-    if !args.quiet {
+    if args.quiet {
+        report::print_damage(&report);
+    } else {
         report::print(&report, &job, args.verbose);
     }
     if args.resource_usage {

@@ -92,4 +92,3 @@ fn abort(reason: CloseReason) -> Abort {
         CloseReason::CaptureEnd => Abort::CaptureEnd,
     }
 }
-

@@ -52,7 +52,8 @@ impl Layer {
     pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
         let State::Undecided(held) = &mut self.state else { return self.pass(side, event, shared, done) };
         if let StreamEvent::Data(chunk) = event {
-            let mut first: Vec<u8> = held.iter().filter(|held| held.side == side).flat_map(|held| held.data.clone()).collect();
+            let mut first: Vec<u8> =
+                held.iter().filter(|held| held.side == side).flat_map(|held| held.data.clone()).collect();
             first.extend_from_slice(chunk.data.get(..chunk.data.len().min(64)).unwrap_or_default());
             let is_tls = match tls::probe(&first) {
                 Probe::Yes => true,

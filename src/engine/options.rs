@@ -114,12 +114,12 @@ pub const OPTIONS: &[Spec] = &[
     spec!("decode-text", Kind::Switch, "false", "Turn text of every charset into Unicode instead of keeping its bytes as base64",
         Value::Switch(on) => |options| options.har.decode_text = on),
     spec!("sanitize", Kind::Choice(&["off", "basic", "strict"]), "off",
-        "Take out secrets: basic as browsers do (cookies, Authorization), strict everything that may identify",
-        Value::Text(word) => |options| options.har.sanitise = match word {
-            "basic" => Level::Basic,
-            "strict" => Level::Strict,
-            _ => Level::Off,
-        }),
+    "Take out secrets: basic as browsers do (cookies, Authorization), strict everything that may identify",
+    Value::Text(word) => |options| options.har.sanitise = match word {
+        "basic" => Level::Basic,
+        "strict" => Level::Strict,
+        _ => Level::Off,
+    }),
     spec!("hide-addresses", Kind::Switch, "false", "Take out IP addresses and what can be turned back into them",
         Value::Switch(on) => |options| options.har.hide_addresses = on),
     spec!("mitmproxy-safe", Kind::Switch, "false", "Rename Content-Encoding fields that mitmproxy's importer fails on",
@@ -148,7 +148,9 @@ impl Options {
         let bad = |wanted: String| OptionError::BadValue { name: spec.name, value: value.to_owned(), wanted };
         let value = match spec.kind {
             Kind::Switch => Value::Switch(switch(value).ok_or_else(|| bad("true or false".into()))?),
-            Kind::Bytes => Value::Bytes(bytes(value).ok_or_else(|| bad("a number of bytes such as 500k or 64m".into()))?),
+            Kind::Bytes => {
+                Value::Bytes(bytes(value).ok_or_else(|| bad("a number of bytes such as 500k or 64m".into()))?)
+            }
             Kind::Choice(words) if !words.contains(&value) => return Err(bad(format!("one of {}", words.join(", ")))),
             Kind::Choice(_) | Kind::List | Kind::Text => Value::Text(value),
         };
@@ -204,7 +206,8 @@ mod tests {
         options.set("only-host", "b").unwrap();
         assert_eq!(options.har.only_hosts.len(), 2);
         assert!(matches!(options.set("pagez", "1"), Err(OptionError::UnknownName(_))));
-        for (name, value) in [("pages", "maybe"), ("memory", "12x"), ("memory", "99999999999g"), ("sanitize", "a lot")] {
+        for (name, value) in [("pages", "maybe"), ("memory", "12x"), ("memory", "99999999999g"), ("sanitize", "a lot")]
+        {
             assert!(matches!(options.set(name, value), Err(OptionError::BadValue { .. })), "{name} {value}");
         }
     }

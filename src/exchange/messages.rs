@@ -17,9 +17,20 @@ impl Interpreter {
     pub(super) fn for_websocket(_head: &ResponseHead, _limits: &Limits, _budget: &Budget) -> Self {
         Self::None
     }
-    pub(super) fn answered(&mut self, _request: &RequestHead, _response: &ResponseHead, _limits: &Limits, _budget: &Budget) {}
+    pub(super) fn answered(
+        &mut self,
+        _request: &RequestHead,
+        _response: &ResponseHead,
+        _limits: &Limits,
+        _budget: &Budget,
+    ) {
+    }
     pub(super) fn push(&mut self, _side: Side, _bytes: &[u8], _span: Span) {}
     pub(super) fn lose(&mut self, _side: Side, _len: u64) {}
-    pub(super) fn allocated(&self) -> usize { 0 }
-    pub(super) fn finish(self) -> (Vec<StreamMessage>, Anomalies) { (Vec::new(), Anomalies::default()) }
+    pub(super) fn allocated(&self) -> usize {
+        0
+    }
+    pub(super) fn finish(self) -> (Vec<StreamMessage>, Anomalies) {
+        (Vec::new(), Anomalies::default())
+    }
 }

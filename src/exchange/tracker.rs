@@ -157,14 +157,7 @@ fn expect_length(body: &mut Collector, headers: &Headers) {
 }
 
 impl Open {
-    fn take(
-        &mut self,
-        kind: HttpEventKind<'_>,
-        limits: &Limits,
-        budget: &Budget,
-        keep: KeepBodies,
-        spool: &mut Spool,
-    ) {
+    fn take(&mut self, kind: HttpEventKind<'_>, limits: &Limits, budget: &Budget, keep: KeepBodies, spool: &mut Spool) {
         match kind {
             HttpEventKind::Request(_) | HttpEventKind::Push(_) => {}
             HttpEventKind::Response(head) => self.answer(head, limits, budget, keep),

@@ -20,8 +20,8 @@ use super::pretty::Pretty;
 use super::sanitise::Sanitiser;
 use super::summary::Summary;
 use crate::base::spool::Extent;
-use crate::dns::Lookup;
 use crate::base::{FrameNumber, Limits, Reader, Short, Spool, Timestamp};
+use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange};
 use crate::tls::info::Decryption;
 
