@@ -56,20 +56,21 @@ impl Teller<'_, '_> {
         match event {
             StreamEvent::Data(chunk) => self.facts.bytes[side] += chunk.data.len() as u64,
             StreamEvent::Gap { len, stamp } => {
-                let mut offset = self.facts.bytes[side] + self.facts.loss[side].lost_bytes;
-                self.facts.loss[side].lost_bytes += len;
                 self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
                 // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
                 if self.rules.pad_missing && len <= self.rules.limits.tcp_hole as u64 {
-                    let end = offset + len;
-                    while offset < end {
-                        let data = &NULS[..NULS.len().min((end - offset) as usize)];
+                    let mut left = len;
+                    while left > 0 {
+                        let data = &NULS[..NULS.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+                        let offset = self.facts.bytes[side] + self.facts.loss[side].lost_bytes;
+                        self.facts.loss[side].lost_bytes += data.len() as u64;
+                        left -= data.len() as u64;
                         let chunk = Chunk { data, span: Span::of(stamp, false), offset };
                         (self.out)(self.slot, self.facts, TcpEvent::Stream(self.side, StreamEvent::Data(chunk)));
-                        offset += data.len() as u64;
                     }
                     return;
                 }
+                self.facts.loss[side].lost_bytes += len;
             }
             StreamEvent::Fin(_) | StreamEvent::Reset(_) => {}
         }
@@ -265,7 +266,7 @@ impl Connection {
                 self.facts.loss[side.index()].retransmissions += 1;
             }
             self.halves[side.index()].has_syn = true;
-        } else if ours.is_blank() && is_ack && theirs.is_syn_of(header.acknowledgment.wrapping_sub(2)) {
+        } else if ours.is_blank() && is_ack && theirs.is_syn_of(header.acknowledgment.wrapping_sub(1)) {
             // Another server behind the same address answers the repeated SYN.
             ours.start(header.sequence.wrapping_add(1), true);
             ours.time_syn(None);
@@ -308,7 +309,8 @@ impl Connection {
         ours.window = header.window;
         let (mut after, mut is_outside) = (0, false);
         if theirs.is_started {
-            match theirs.acknowledge(header.acknowledgment, segment.stamp.time, &rules.limits) {
+            let from = ours.offset(header.sequence).max(ours.high as i64);
+            match theirs.acknowledge(header.acknowledgment, from, segment.stamp.time, &rules.limits) {
                 Some(at) if theirs.is_behind() => after = at,
                 Some(_) => {}
                 None => is_outside = true,
@@ -362,9 +364,7 @@ impl Connection {
             let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
             data = data.get(..room).unwrap_or(data);
         }
-        // The receiver had these bytes before it sent what it had acknowledged: a repetition waits for nothing.
-        let wait = |from: u64| if ours.acked > from { 0 } else { after };
-        let (after, fin_after) = (wait(at.max(ours.assembler.next())), wait(end));
+        let (after, fin_after) = (ours.wait(at.max(ours.assembler.next()), after), ours.wait(end, after));
         let mut differs = false;
         if end > at {
             let cut = end.saturating_sub(at + data.len() as u64);
@@ -424,10 +424,23 @@ impl Connection {
                 let (reached, floor) = (theirs.reached(), theirs.assembler.clock());
                 moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, floor, emit));
             }
-            if !moved {
+            if !moved && !self.untie(slot, rules, out) {
                 break;
             }
         }
+    }
+
+    /// Breaks a tie: each side waits for the other's next bytes. One of them must be a repetition with a newer acknowledgment
+    /// than its first transmission had; it was captured later, and goes first.
+    fn untie(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) -> bool {
+        let [Some(client), Some(server)] = self.halves.each_ref().map(|half| half.assembler.first_waiting()) else {
+            return false;
+        };
+        let (side, after) =
+            if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
+        let half = &mut self.halves[side.index()];
+        let floor = half.assembler.clock();
+        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, floor, emit))
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Half {
     high_time: Timestamp,
     /// End of what the other side acknowledged; one more than there are bytes once it acknowledged the FIN.
     pub(super) acked: u64,
+    /// Where the other side's stream was when it acknowledged that.
+    acked_at: u64,
     /// Where the stream ends.
     pub(super) fin: Option<Box<Fin>>,
     patience: Option<Box<Patience>>,
@@ -61,7 +63,8 @@ struct Patience {
     /// Offset up to which they were acknowledged when the waiting began.
     until: u64,
     packets: u32,
-    since: Timestamp,
+    /// The acknowledgment that began it.
+    since: Stamp,
 }
 
 /// Segments far outside the stream that agree with one another.
@@ -106,6 +109,7 @@ impl Half {
             high: 0,
             high_time: Timestamp::default(),
             acked: 0,
+            acked_at: 0,
             fin: None,
             patience: None,
             timed: None,
@@ -166,8 +170,8 @@ impl Half {
         Place::Jumped(next.saturating_add(u64::from(sequence.wrapping_sub(self.base.wrapping_add(next as u32)))))
     }
 
-    /// Takes an acknowledgment by the other side. Returns the offset, or nothing when it is not believed.
-    pub(super) fn acknowledge(&mut self, number: u32, now: Timestamp, limits: &Limits) -> Option<u64> {
+    /// Takes an acknowledgment by the other side, whose own stream was at `from` then. Returns the offset, or nothing when it is not believed.
+    pub(super) fn acknowledge(&mut self, number: u32, from: i64, now: Timestamp, limits: &Limits) -> Option<u64> {
         let at = self.offset(number);
         if at.saturating_sub(self.front() as i64) > i64::try_from(limits.tcp_window).unwrap_or(i64::MAX) {
             if self.stray.agreeing > 0 && number.wrapping_sub(self.stray.next).wrapping_add(NEAR) < 2 * NEAR {
@@ -184,7 +188,10 @@ impl Half {
             // RFC 6298 §2: SRTT <- 7/8 SRTT + 1/8 R'.
             self.leg = Some(self.leg.map_or(sample, |leg| leg - leg / 8 + sample / 8));
         }
-        self.acked = self.acked.max(at);
+        if at > self.acked {
+            self.acked = at;
+            self.acked_at = u64::try_from(from).unwrap_or(0);
+        }
         Some(at)
     }
 
@@ -196,6 +203,12 @@ impl Half {
             None if self.acked == self.high.saturating_add(1) => self.high,
             None => self.acked,
         }
+    }
+
+    /// Up to where the other side's stream goes before the bytes at `at`, in a segment that acknowledged `after`. What the
+    /// other side has acknowledged already was there before its answer, whatever a repetition has acknowledged since.
+    pub(super) fn wait(&self, at: u64, after: u64) -> u64 {
+        if self.acked > at { after.min(self.acked_at) } else { after }
     }
 
     /// True when acknowledged bytes have not been handed on yet.
@@ -271,45 +284,34 @@ impl Half {
         stored
     }
 
-    /// Gives up what must not be waited for any longer. Returns true when something was given up.
+    /// Gives up the first hole when it must not be waited for any longer. Returns true when it did: there may be more.
     pub(super) fn lose_patience(&mut self, packets: u32, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
-        let mut moved = false;
-        if self.is_behind() {
-            let next = self.assembler.next();
-            match &self.patience {
-                Some(patience) if patience.until > next => {
-                    if packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
-                        || now.time.nanos_since(patience.since) >= limits.tcp_patience
-                    {
-                        let until = patience.until;
-                        self.patience = None;
-                        self.assembler.give_up(until, now, out);
-                        moved = true;
-                    }
-                }
-                _ => {
-                    let until = self.received();
-                    self.patience = Some(Box::new(Patience { until, packets, since: now.time }));
+        let (next, received) = (self.assembler.next(), self.received());
+        match &self.patience {
+            Some(patience) if patience.until.min(received) > next => {
+                let since = patience.since;
+                let is_over = packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
+                    || now.time.nanos_since(since.time) >= limits.tcp_patience;
+                if is_over && self.assembler.skip_hole(patience.until.min(received), since, out) {
+                    return true;
                 }
             }
-        } else if self.patience.is_some() {
-            self.patience = None;
-        }
-        while let Some((hole, shown)) = self.assembler.first_hole() {
-            let is_old = now.time.nanos_since(shown.time) > limits.tcp_hole_age;
-            if !is_old && !self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments) {
-                break;
+            _ if received > next => {
+                self.patience = Some(Box::new(Patience { until: received, packets, since: now }));
             }
-            self.give_up_hole(hole.end, now, out);
-            moved = true;
+            _ => self.patience = None,
         }
-        moved
+        let Some((hole, shown)) = self.assembler.first_hole() else { return false };
+        let is_old = now.time.nanos_since(shown.time) > limits.tcp_hole_age;
+        if is_old || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments) {
+            return self.give_up_hole(hole.end, now, out);
+        }
+        false
     }
 
-    /// Gives up the first hole, which ends at `end`; or, when there is none, the wait for the other side.
-    pub(super) fn give_up_hole(&mut self, end: u64, now: Stamp, out: &mut Out<'_>) {
-        self.assembler.give_up(end, now, out);
-        self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out);
+    /// Gives up the first hole, up to `end` at most; or, when there is none, the wait for the other side.
+    pub(super) fn give_up_hole(&mut self, end: u64, now: Stamp, out: &mut Out<'_>) -> bool {
+        self.assembler.skip_hole(end, now, out) || self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out)
     }
 
     /// Hands on what is ready, given what the other side has reached; then the end, when it is due.

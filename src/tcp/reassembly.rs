@@ -143,21 +143,27 @@ impl Assembler {
         moved
     }
 
-    /// Declares every hole before `until` lost and hands on what waits between them, whatever its `after`. `stamp` tells where
-    /// the loss was found when no later piece shows it. Does nothing when `until` was passed already.
+    /// Declares the hole at the next offset lost, up to `until` or the first held piece, whichever comes first. `stamp` tells
+    /// where the loss was found when no held piece shows it. Returns false when there is no such hole.
+    pub fn skip_hole(&mut self, until: u64, stamp: Stamp, out: &mut Out<'_>) -> bool {
+        let first = self.held.as_ref().and_then(|held| held.pieces.first_key_value());
+        let (end, stamp) = match first.map(|(&start, piece)| (start, piece.span.first)) {
+            Some((start, shown)) if start <= until => (start, shown),
+            _ => (until, stamp),
+        };
+        if end <= self.next {
+            return false;
+        }
+        self.declare_gap(end - self.next, stamp, out);
+        true
+    }
+
+    /// Declares every hole before `until` lost and hands on what waits between them, and behind them in order, whatever its
+    /// `after`. `stamp` is that of [`Self::skip_hole`]. Does nothing when `until` was passed already.
     pub fn give_up(&mut self, until: u64, stamp: Stamp, out: &mut Out<'_>) {
         while self.next < until {
-            let first = self.held.as_ref().and_then(|held| held.pieces.first_key_value());
-            match first.map(|(&start, piece)| (start, piece.span.first)) {
-                Some((start, shown)) if start < until => {
-                    if start > self.next {
-                        self.declare_gap(start - self.next, shown, out);
-                    }
-                    self.pop(u64::MAX, Timestamp(i64::MIN), out);
-                }
-                Some((start, shown)) if start == until => self.declare_gap(until - self.next, shown, out),
-                _ => self.declare_gap(until - self.next, stamp, out),
-            }
+            self.skip_hole(until, stamp, out);
+            self.pop(u64::MAX, Timestamp(i64::MIN), out);
         }
     }
 
@@ -205,6 +211,12 @@ impl Assembler {
         Some((self.next..start, piece.span.first))
     }
 
+    /// When the first held piece is next in order and waits for its `after` only: that threshold, and its stamp.
+    pub fn first_waiting(&self) -> Option<(u64, Stamp)> {
+        let (&start, piece) = self.held.as_ref()?.pieces.first_key_value()?;
+        (start == self.next).then_some((piece.after, piece.span.first))
+    }
+
     /// End of the last held piece, or the next offset when nothing is held.
     pub fn high(&self) -> u64 {
         let last = self.held.as_ref().and_then(|held| held.pieces.last_key_value());
@@ -223,8 +235,10 @@ impl Assembler {
 
     fn declare_gap(&mut self, len: u64, stamp: Stamp, out: &mut Out<'_>) {
         self.next = self.next.saturating_add(len);
-        // The clock stands still: lost in the capture does not mean late at the receiver.
-        out(StreamEvent::Gap { len, stamp: self.clamp(stamp) });
+        // A gap is found no later than the bytes behind it were there: lost in the capture does not mean late at the receiver.
+        let stamp = self.clamp(stamp);
+        self.clock = stamp.time;
+        out(StreamEvent::Gap { len, stamp });
     }
 
     /// Fills the parts of `offset..offset + len` that nothing covers with bytes, or with a note of their loss.
