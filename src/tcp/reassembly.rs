@@ -128,6 +128,8 @@ impl Assembler {
             if *first.key() != self.next || first.get().after > reached {
                 break;
             }
+            #[cfg(test)]
+            tests::step();
             let piece = first.remove();
             held.bytes -= piece.content.allocated();
             moved = true;
@@ -254,6 +256,8 @@ impl Assembler {
             |from: u64, to: u64| data.and_then(|data| data.get((from - offset) as usize..(to - offset) as usize));
         let held = self.held.get_or_insert_default();
         while at < end {
+            #[cfg(test)]
+            tests::step();
             let before = held.pieces.range(..=at).next_back();
             if let Some((&start, piece)) = before
                 && start + piece.content.len() > at
@@ -338,4 +342,4 @@ impl Content {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 //! Segments in, events out: single cases by hand, then simulated connections over a bad network.
 
 mod cases;
+mod hostile;
 mod simulation;
 
 use std::net::Ipv4Addr;

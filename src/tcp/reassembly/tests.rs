@@ -3,6 +3,20 @@
 use super::*;
 use crate::base::{Budget, FrameNumber};
 
+thread_local! {
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts one visit of a held piece.
+pub(super) fn step() {
+    STEPS.set(STEPS.get() + 1);
+}
+
+/// Visits of held pieces so far in this thread.
+pub(in crate::tcp) fn steps() -> u64 {
+    STEPS.get()
+}
+
 fn stamp(frame: u64, time: i64) -> Stamp {
     Stamp { frame: FrameNumber(frame), time: Timestamp(time) }
 }
