@@ -304,6 +304,11 @@ impl Connection {
             && ours.offset(header.sequence) == ours.high as i64
             && header.window != 0
             && !theirs.is_probing;
+        ours.repeated_acks = match repeats {
+            true => ours.repeated_acks.saturating_add(1),
+            false if is_plain && ours.last_ack == header.acknowledgment => ours.repeated_acks,
+            false => 0,
+        };
         ours.last_ack = header.acknowledgment;
         ours.has_ack = true;
         ours.window = header.window;
@@ -335,7 +340,9 @@ impl Connection {
     fn take(&mut self, slot: Slot, side: Side, segment: &Segment<'_>, after: u64, rules: &Rules, out: &mut Sink<'_>) {
         let header = &segment.header;
         let is_fin = header.flags.has(TcpFlags::FIN);
-        let ours = &mut self.halves[side.index()];
+        let (ours, theirs) = pair(&mut self.halves, side);
+        // Two duplicate acknowledgments ask for a fast retransmission (RFC 5681 §3.2; Wireshark counts two, too).
+        let is_asked = theirs.repeated_acks >= 2 && theirs.last_ack == header.sequence;
         let len = u32::try_from(segment.data.len()).unwrap_or(u32::MAX).saturating_add(segment.cut);
         let sequence = header.sequence.wrapping_add(u32::from(header.flags.has(TcpFlags::SYN)));
         let start = match ours.place(sequence, len, &rules.limits) {
@@ -372,7 +379,7 @@ impl Connection {
             let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, after, emit));
             differs = stored.differs;
             let loss = &mut self.facts.loss[side.index()];
-            match ours.account(at, end, stored.fresh, segment.stamp.time, self.facts.rtt) {
+            match ours.account(at, end, stored.fresh, is_asked, segment.stamp.time, self.facts.rtt) {
                 Arrival::Next => {}
                 Arrival::Retransmission => loss.retransmissions += 1,
                 Arrival::OutOfOrder => loss.out_of_order += 1,

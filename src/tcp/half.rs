@@ -19,6 +19,8 @@ pub(super) struct Half {
     base: u32,
     /// The side's last acknowledgment number.
     pub(super) last_ack: u32,
+    /// How often in a row the side has repeated that without need.
+    pub(super) repeated_acks: u8,
     /// The side's last window field.
     pub(super) window: u16,
     /// True once `base` is known.
@@ -99,6 +101,7 @@ impl Half {
             assembler: Assembler::new(lease),
             base: 0,
             last_ack: 0,
+            repeated_acks: 0,
             window: 0,
             is_started: false,
             has_syn: false,
@@ -239,8 +242,17 @@ impl Half {
         true
     }
 
-    /// Keeps the account of what was sent: `at..end` was seen, of which `fresh` bytes were new.
-    pub(super) fn account(&mut self, at: u64, end: u64, fresh: u64, now: Timestamp, rtt: Option<u64>) -> Arrival {
+    /// Keeps the account of what was sent: `at..end` was seen, of which `fresh` bytes were new; `is_asked` tells that the
+    /// receiver had asked for it again.
+    pub(super) fn account(
+        &mut self,
+        at: u64,
+        end: u64,
+        fresh: u64,
+        is_asked: bool,
+        now: Timestamp,
+        rtt: Option<u64>,
+    ) -> Arrival {
         let arrival = if at >= self.high {
             Arrival::Next
         } else {
@@ -250,7 +262,7 @@ impl Half {
             }
             // What overtook on its way comes within a round trip; what was lost takes longer (Wireshark draws the same line).
             let is_late = now.nanos_since(self.high_time) >= rtt.unwrap_or(3_000_000);
-            if fresh == 0 || is_late { Arrival::Retransmission } else { Arrival::OutOfOrder }
+            if fresh == 0 || is_asked || is_late { Arrival::Retransmission } else { Arrival::OutOfOrder }
         };
         if end > self.high {
             if self.timed.is_none() && arrival == Arrival::Next && at == self.high {
