@@ -31,7 +31,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn lz4(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    let info = lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max64KB);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -62,16 +63,16 @@ fn members_behind_one_another_are_one_stream() {
 
 #[test]
 fn a_cut_stream_gives_what_is_before_the_cut() {
-    let plain = capture(1500);
+    let plain = capture(4000);
     let wanted = read(&plain).0;
     for (name, compress) in CODINGS {
         let packed = compress(&plain);
         let mut most = 0;
         for part in 1..8 {
             let cut = &packed[..packed.len() * part / 8];
-            let Ok((all, facts)) = read_pieces(cut, &[usize::MAX]) else {
-                assert_eq!(part, 1, "{name}");
-                continue;
+            let (all, facts) = match read_pieces(cut, &[usize::MAX]) {
+                Ok(read) => read,
+                Err(error) => panic!("{name} {part}: {error}"),
             };
             assert_eq!(all, wanted[..all.len()], "{name}");
             assert_eq!(facts.damages, 1, "{name}");
@@ -79,7 +80,7 @@ fn a_cut_stream_gives_what_is_before_the_cut() {
             most = all.len();
         }
         // Half of the last eighth at least, whatever the block size.
-        assert!(most > 1000, "{name}: {most} frames");
+        assert!(most > 3000, "{name}: {most} frames");
     }
 }
 
