@@ -29,6 +29,12 @@ const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 const SYSTEMD_JOURNAL: u32 = 9;
 pub(super) const DECRYPTION_SECRETS: u32 = 10;
+/// Custom blocks, to be copied by tools that do not know them, and not.
+const CUSTOM: [u32; 2] = [0x0bad, 0x4000_0bad];
+/// Custom blocks of this enterprise, Netflix, are no frames in Wireshark.
+const NETFLIX: u32 = 10_949;
+/// System events of sysdig in their three versions.
+const SYSDIG_EVENT: [u32; 3] = [0x204, 0x216, 0x221];
 
 /// Block type and both lengths.
 const FRAME: usize = 12;
@@ -133,11 +139,10 @@ impl PcapNg {
                 PACKET => self.packet(body, len),
                 DECRYPTION_SECRETS => self.secrets(body, len),
                 INTERFACE_DESCRIPTION => self.interface(body, notes, ids),
-                SYSTEMD_JOURNAL => {
-                    self.numbers += 1;
+                kind => {
+                    self.numbers += u64::from(self.has_number(kind, body));
                     Found::default()
                 }
-                _ => Found::default(),
             };
             if let Some(fault) = found.fault {
                 notes.note(window.offset(), fault);
@@ -147,6 +152,13 @@ impl PcapNg {
             }
             window.consume(len);
         }
+    }
+
+    /// True for what is a frame to Wireshark though nothing was captured from a link: it takes a frame number.
+    fn has_number(&self, kind: u32, body: &[u8]) -> bool {
+        kind == SYSTEMD_JOURNAL
+            || SYSDIG_EVENT.contains(&kind)
+            || CUSTOM.contains(&kind) && self.order.u32(body, 0).is_some_and(|enterprise| enterprise != NETFLIX)
     }
 
     /// Brings the next block into the window: its type, and its length with padding.

@@ -19,8 +19,10 @@ fn pcap(seconds: &[u32], name: u8) -> Vec<u8> {
     build.bytes
 }
 
-/// Number, second, interface, file and turn of each frame.
-fn merged(paths: &[PathBuf]) -> (Vec<(u64, i64, u32, char, u8)>, Facts) {
+/// Number, second, interface, file and turn of a frame.
+type Line = (u64, i64, u32, char, u8);
+
+fn merged(paths: &[PathBuf]) -> (Vec<Line>, Facts) {
     let mut captures = Captures::open(paths, &Limits::default()).unwrap();
     let mut all = Vec::new();
     while let Some(item) = captures.next().unwrap() {

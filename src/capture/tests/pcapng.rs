@@ -61,7 +61,7 @@ fn frame_check_sequences_of_interface_and_packet() {
 fn secrets_are_handed_on_and_other_blocks_skipped() {
     let mut build = Build::new(Little);
     build.section(Little).secrets(0x544c_534b, b"CLIENT_RANDOM").interface(1, 0, &[]);
-    build.block(4, b"names").block(5, b"statistics").block(0x0bad, b"custom..").block(0x7777_7777, b"");
+    build.block(4, b"names").block(5, b"statistics").block(0x7777_7777, b"").block(0x0bad, b"\xc5\x2a\0\0");
     build.packet(0, 0, 1, b"a", &[]).secrets(0x5747_4b4c, b"wireguard");
     let (all, facts) = read(&build.bytes);
     assert_eq!(
@@ -73,6 +73,16 @@ fn secrets_are_handed_on_and_other_blocks_skipped() {
         ]
     );
     assert_eq!(facts.damages, 0);
+}
+
+/// As tshark 4.0 counts them.
+#[test]
+fn blocks_that_are_frames_to_wireshark_take_a_number() {
+    let mut build = Build::new(Big);
+    build.section(Big).interface(1, 0, &[]).block(9, b"journal").block(0x0bad, b"entr").block(0x4000_0bad, b"entr");
+    build.packet(0, 0, 1, b"a", &[]).block(0x216, b"event").packet(0, 0, 1, b"b", &[]);
+    let numbers: Vec<Seen> = vec![frame(4, 0, 0, 1, 1, b"a"), frame(6, 0, 0, 1, 1, b"b")];
+    assert_eq!(read(&build.bytes).0, numbers);
 }
 
 #[test]
