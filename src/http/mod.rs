@@ -3,13 +3,13 @@
 pub mod conversation;
 pub mod detect;
 pub mod event;
+pub mod grpc;
 pub mod h1;
 pub mod h2;
 mod held;
-pub mod huffman;
-pub mod prefix;
-pub mod section;
-pub mod table;
+mod inflate;
+pub mod sse;
+pub mod websocket;
 
 pub use conversation::{Conversation, HttpOptions, Protocol};
 pub use event::{

@@ -616,6 +616,11 @@ impl Connection {
     }
 }
 
+/// Reads field lines that stand alone, as in the trailers of gRPC-Web.
+pub fn fields(lines: &[u8], limits: &Limits) -> Headers {
+    head::fields(lines, limits, &mut Faults::default())
+}
+
 /// Closes a response that never began.
 fn unanswered(stream: StreamId, reason: Abort, stamp: Stamp, out: Out<'_>) {
     out(HttpEvent { stream, kind: HttpEventKind::Abort { side: Side::Server, reason, stamp, wire_size: 0 } });
