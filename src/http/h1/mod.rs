@@ -44,6 +44,8 @@ pub struct Connection {
     waiting: Waiting,
     /// CONNECT or a request to upgrade that has no final response yet.
     offer: Option<Offer>,
+    /// The client has sent requests behind an offer: its offers are not waited for any more.
+    ignores_offers: bool,
     /// Stream number of the next request.
     next: u64,
     anomalies: Anomalies,
@@ -70,6 +72,7 @@ impl Connection {
             responses: Half::new(Side::Server, limits.head, budget),
             waiting: Waiting::default(),
             offer: None,
+            ignores_offers: false,
             next: 0,
             anomalies: Anomalies::default(),
         }
@@ -273,7 +276,7 @@ impl Connection {
         self.requests.has_conflict = faults.length;
         self.requests.stated = framing.length;
         self.requests.expects_continue = expects;
-        if offers {
+        if offers && !self.ignores_offers {
             self.offer = Some(Offer { stream, is_complete: false, held: Held::new(&self.budget) });
         }
         let is_complete = matches!(state, State::Head);
@@ -454,6 +457,8 @@ impl Connection {
         if offer.is_complete {
             self.end(Side::Client, out);
         }
+        // Else every request in there could be an offer that holds back the rest again.
+        self.ignores_offers |= offer.held.size() > 0;
         offer.held.replay(|side, event| self.push(side, event, out));
     }
 
