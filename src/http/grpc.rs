@@ -189,7 +189,8 @@ impl Decoder {
         let data = std::mem::take(&mut self.data);
         let compressed = self.flags & 1 != 0;
         let mut plain = Vec::new();
-        let outcome = if compressed && !self.has_gap && !self.is_too_large {
+        let is_coded = compressed && !data.is_empty() && !self.has_gap && !self.is_too_large;
+        let outcome = if is_coded {
             match self.coding {
                 Coding::Gzip => inflate::gzip(&data, self.limits.message, &mut plain).map_err(fault),
                 Coding::Zlib => inflate::zlib(&data, self.limits.message, &mut plain).map_err(fault),
@@ -206,8 +207,7 @@ impl Decoder {
         for kind in faults.into_iter().flatten() {
             out(GrpcEvent::Anomaly(kind, self.last));
         }
-        let is_decoded = compressed && matches!(outcome, Ok(())) && !faults.iter().any(Option::is_some);
-        let content = if is_decoded || !plain.is_empty() { &plain } else { &data };
+        let content = if plain.is_empty() && !(is_coded && outcome.is_ok()) { &data } else { &plain };
         if self.flags & 0x80 != 0 {
             out(GrpcEvent::Trailers(h1::fields(content, &self.limits)));
         } else {

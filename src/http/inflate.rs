@@ -17,10 +17,11 @@ pub enum Fault {
 pub fn message(stream: &mut Decompress, mut input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<bool, Fault> {
     loop {
         if output.len() >= limit {
+            output.truncate(limit);
             return Err(Fault::TooLarge);
         }
         if output.len() == output.capacity() {
-            output.reserve(output.len().clamp(1024, 1 << 20).min(limit - output.len()));
+            output.reserve_exact(output.len().clamp(1024, 1 << 20).min(limit - output.len()));
         }
         let (read, written) = (stream.total_in(), stream.total_out());
         let status = stream.decompress_vec(input, output, FlushDecompress::Sync).map_err(|_| Fault::Broken)?;
