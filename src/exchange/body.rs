@@ -68,11 +68,6 @@ impl Collector {
         }
     }
 
-    /// Content bytes on the wire so far.
-    pub(super) fn wire_size(&self) -> u64 {
-        self.wire_size
-    }
-
     /// The next content bytes as on the wire.
     pub(super) fn push(&mut self, chunk: &Chunk<'_>, spool: &mut Spool, observe: Observe<'_>) {
         let is_first = self.wire_size == 0;

@@ -37,7 +37,7 @@ pub struct Exchange {
     /// Why no response came and when that was known, when none came.
     pub unanswered: Option<(Abort, Stamp)>,
     /// What heads and messages hold of the budget.
-    pub lease: Lease,
+    pub leases: [Lease; 2],
 }
 
 /// One direction's way to its end.

@@ -185,7 +185,6 @@ impl Open {
             }
             HttpEventKind::Anomaly(kind, stamp) => self.anomalies.note(kind, Some(stamp), limits.anomalies_kept),
         }
-        self.lease.set(self.lease.bytes().max(size_of::<Self>() + self.interpreter.allocated()));
     }
 
     fn answer(&mut self, head: Box<ResponseHead>, limits: &Limits, budget: &Budget, keep: KeepBodies) {
@@ -198,7 +197,14 @@ impl Open {
             }
             return;
         }
-        self.interpreter.answered(&self.request.head, &head, limits, budget);
+        if self.upgrade == Some(Upgrade::Http2)
+            && let Some(switching) = self.response.take()
+        {
+            let ResponseHead { status, headers, span, .. } = *switching.head;
+            self.informational.push(Informational { status, headers, stamp: span.first });
+            self.upgrade = None;
+        }
+        self.interpreter.answered(&head, limits, budget);
         let mut body = Collector::new(&head.headers, keep.responses, limits, budget);
         if self.request.head.method != b"HEAD" {
             expect_length(&mut body, &head.headers);
@@ -248,10 +254,10 @@ impl Open {
             }
             Upgrade::WebSocket => {
                 if let Some(response) = &self.response {
-                    self.interpreter = Interpreter::for_websocket(&response.head, limits, budget);
+                    self.interpreter.become_websocket(&response.head, limits, budget);
                 }
             }
-            Upgrade::Other => {}
+            Upgrade::Http2 | Upgrade::Other => {}
         }
     }
 
@@ -298,7 +304,7 @@ impl Open {
             outcome: part.outcome.unwrap_or(Outcome::Aborted(reason)),
             wire_size: part.wire_size,
         };
-        let response = self.response.map(|part| Response {
+        let mut response = self.response.map(|part| Response {
             body: part.body.finish(part.outcome == Some(Outcome::Complete), part.last, spool, &mut |bytes, span| {
                 interpreter.push(Side::Server, bytes, span);
             }),
@@ -309,8 +315,13 @@ impl Open {
             outcome: part.outcome.unwrap_or(Outcome::Aborted(reason)),
             wire_size: part.wire_size,
         });
-        let (messages, faults) = self.interpreter.finish();
-        self.anomalies.merge(&faults, usize::MAX);
+        let found = self.interpreter.finish();
+        self.anomalies.merge(&found.anomalies, usize::MAX);
+        if let Some(response) = &mut response
+            && response.trailers.is_empty()
+        {
+            response.trailers = found.trailers;
+        }
         Exchange {
             stream,
             number: self.number,
@@ -319,14 +330,14 @@ impl Open {
             informational: self.informational,
             upgrade: self.upgrade,
             secure,
-            messages,
+            messages: found.messages,
             pushed_on: self.pushed_on,
             anomalies: self.anomalies,
             selected: self.selected,
             arrivals: self.arrivals,
             unanswered: unanswered.filter(|_| !is_answered),
             comments: Vec::new(),
-            lease: self.lease,
+            leases: [self.lease, found.lease],
         }
     }
 }

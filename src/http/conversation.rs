@@ -7,8 +7,9 @@ use crate::base::{Anomalies, Budget, Limits, Stamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::detect::{self, Start};
+use super::h2c::Http1;
 use super::held::Held;
-use super::{Abort, HttpEvent, h1};
+use super::{Abort, HttpEvent, h2};
 
 /// How HTTP is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,9 +49,10 @@ pub struct Conversation {
 #[derive(Debug)]
 enum State {
     Undecided(Detection),
-    Http1(Box<h1::Connection>),
+    Http1(Box<Http1>),
+    Http2(Box<h2::Connection>),
     /// Bytes that nothing here can read.
-    Unknown(Protocol),
+    Unknown,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Conversation {
     /// A pair of streams before its first byte; `alpn` is the protocol that TLS negotiated.
     pub fn new(limits: &Limits, budget: &Budget, options: HttpOptions, alpn: Option<&str>) -> Self {
         let state = match alpn {
-            Some("h2") => State::Unknown(Protocol::Http2),
+            Some("h2") => State::Http2(Box::new(h2::Connection::new(limits, budget))),
             _ => State::Undecided(Detection { held: Held::new(budget), sides: Default::default() }),
         };
         Self {
@@ -91,8 +93,9 @@ impl Conversation {
         let role = self.role(side);
         match &mut self.state {
             State::Http1(connection) => connection.push(role, event, out),
+            State::Http2(connection) => connection.push(role, event, out),
             State::Undecided(_) => self.detect(side, event, out),
-            State::Unknown(_) => {}
+            State::Unknown => {}
         }
     }
 
@@ -100,7 +103,8 @@ impl Conversation {
     pub fn finish(&mut self, reason: Abort, stamp: Stamp, out: &mut dyn FnMut(HttpEvent<'_>)) {
         match &mut self.state {
             State::Http1(connection) => connection.finish(reason, stamp, out),
-            State::Undecided(_) | State::Unknown(_) => {}
+            State::Http2(connection) => connection.finish(reason, stamp, out),
+            State::Undecided(_) | State::Unknown => {}
         }
     }
 
@@ -108,21 +112,27 @@ impl Conversation {
     pub fn protocol(&self) -> Protocol {
         match &self.state {
             State::Undecided(_) => Protocol::Undecided,
+            State::Http1(connection) if connection.is_upgraded() => Protocol::Http2,
             State::Http1(_) => Protocol::Http1,
-            State::Unknown(protocol) => *protocol,
+            State::Http2(_) => Protocol::Http2,
+            State::Unknown => Protocol::Unknown,
         }
     }
 
     /// True when the content says that [`Side::Server`] of the input is the client.
     pub fn is_flipped(&self) -> bool {
-        self.is_flipped
+        match &self.state {
+            State::Http2(connection) => self.is_flipped != connection.is_flipped(),
+            _ => self.is_flipped,
+        }
     }
 
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         match &self.state {
             State::Http1(connection) => connection.anomalies(),
-            State::Undecided(_) | State::Unknown(_) => &self.anomalies,
+            State::Http2(connection) => connection.anomalies(),
+            State::Undecided(_) | State::Unknown => &self.anomalies,
         }
     }
 
@@ -146,7 +156,7 @@ impl Conversation {
         let client = match found {
             Start::More | Start::No => {
                 if detection.is_hopeless(&self.limits) {
-                    self.state = State::Unknown(Protocol::Unknown);
+                    self.state = State::Unknown;
                 }
                 return;
             }
@@ -160,8 +170,8 @@ impl Conversation {
     /// The protocol is known: what was held goes to it.
     fn decide(&mut self, found: Start, out: &mut dyn FnMut(HttpEvent<'_>)) {
         let decided = match found {
-            Start::Http2 => State::Unknown(Protocol::Http2),
-            _ => State::Http1(Box::new(h1::Connection::new(&self.limits, &self.budget, self.options.strict))),
+            Start::Http2 => State::Http2(Box::new(h2::Connection::new(&self.limits, &self.budget))),
+            _ => State::Http1(Box::new(Http1::new(&self.limits, &self.budget, self.options.strict))),
         };
         if let State::Undecided(detection) = std::mem::replace(&mut self.state, decided) {
             for stamp in detection.sides.iter().filter_map(|opening| opening.stamp) {
@@ -173,7 +183,7 @@ impl Conversation {
 
     fn note_garbage(&mut self, stamp: Stamp) {
         match &mut self.state {
-            State::Http1(connection) => connection.note(AnomalyKind::GarbageSkipped, stamp),
+            State::Http1(connection) => connection.connection().note(AnomalyKind::GarbageSkipped, stamp),
             _ => self.anomalies.note(AnomalyKind::GarbageSkipped, Some(stamp), self.limits.anomalies_kept),
         }
     }

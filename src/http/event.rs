@@ -157,6 +157,8 @@ pub enum Upgrade {
     WebSocket,
     /// A tunnel made by CONNECT; its bytes follow as [`HttpEventKind::Body`] of both sides.
     Tunnel,
+    /// HTTP/2 (`h2c`); the final response follows on the same exchange, other exchanges under their own names.
+    Http2,
     /// Another protocol, named in the Upgrade field; its bytes follow as [`HttpEventKind::Body`] of both sides.
     Other,
 }

@@ -632,7 +632,11 @@ fn unanswered(stream: StreamId, reason: Abort, stamp: Stamp, out: Out<'_>) {
 }
 
 fn kind_of_upgrade(headers: &Headers) -> Upgrade {
-    if headers.has_token("upgrade", "websocket") { Upgrade::WebSocket } else { Upgrade::Other }
+    match headers {
+        headers if headers.has_token("upgrade", "websocket") => Upgrade::WebSocket,
+        headers if headers.has_token("upgrade", "h2c") => Upgrade::Http2,
+        _ => Upgrade::Other,
+    }
 }
 
 #[cfg(test)]
