@@ -27,6 +27,7 @@ use crate::http::{Abort, Headers, Upgrade, Version};
 const WHOLE: usize = 4 << 20;
 
 /// An entry that is ready but for what depends on the whole capture.
+#[derive(Debug)]
 pub struct Ready {
     /// Its members, as pieces of a [`Draft`].
     pub pieces: Vec<u8>,
@@ -254,9 +255,9 @@ impl Writing<'_> {
     }
 
     fn no_answer(&self, draft: &mut Draft<'_>) {
-        let reason = match self.exchange.request.outcome {
-            Outcome::Aborted(reason) => error(reason),
-            Outcome::Complete => "no response in the capture".into(),
+        let reason = match (self.exchange.unanswered, self.exchange.request.outcome) {
+            (Some((reason, _)), _) | (None, Outcome::Aborted(reason)) => error(reason),
+            (None, Outcome::Complete) => "no response in the capture".into(),
         };
         let mut object = Object::open(&mut draft.text);
         object.plain("status", 0).string("statusText", "").string("httpVersion", "unknown");
@@ -527,7 +528,7 @@ fn resource_type(exchange: &Exchange) -> &'static str {
 fn error(reason: Abort) -> Cow<'static, str> {
     match reason {
         Abort::Reset => "connection reset".into(),
-        Abort::Closed => "connection closed before the end of the message".into(),
+        Abort::Closed => "connection closed before the end of the response".into(),
         Abort::StreamReset(code) => format!("stream reset, error code {code:#x}").into(),
         Abort::Malformed => "messages could not be told apart".into(),
         Abort::Lost => "bytes are missing in the capture".into(),

@@ -98,7 +98,8 @@ pub fn loss(object: &mut Object<'_>, connection: &Connection) {
     }
     let [outward, inward] = &connection.loss;
     let mut members = serde_json::Map::new();
-    let counts: [(&str, fn(&Loss) -> u64); 5] = [
+    type Count = (&'static str, fn(&Loss) -> u64);
+    let counts: [Count; 5] = [
         ("retransmissions", |loss| loss.retransmissions.into()),
         ("outOfOrder", |loss| loss.out_of_order.into()),
         ("lostBytes", |loss| loss.lost_bytes),

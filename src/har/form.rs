@@ -6,6 +6,9 @@ use super::sanitise::Sanitiser;
 /// Parameters written for one form.
 const MOST: usize = 1000;
 
+/// Bytes of a posted text file up to which it is also shown as a parameter.
+const FILE_SHOWN: usize = 64 << 10;
+
 /// What a content type says about a form.
 pub enum Form {
     /// `application/x-www-form-urlencoded`.
@@ -73,14 +76,16 @@ pub fn params(out: &mut Vec<u8>, form: &Form, body: &[u8], sanitiser: &Sanitiser
         Form::Multipart(boundary) => array(out, parts(body, boundary).take(MOST), |out, part| {
             let mut object = Object::open(out);
             object.string("name", &part.name);
-            match &part.file_name {
-                // The content of files is in `text` already.
-                Some(file_name) => object.string("fileName", file_name),
-                None => {
-                    let value = String::from_utf8_lossy(part.content);
-                    object.string("value", &sanitiser.named(&part.name, &value))
-                }
+            // Readers fail on parameters without value, be they files; large and binary files are in `text` already.
+            let value = match &part.file_name {
+                None => String::from_utf8_lossy(part.content),
+                Some(_) if part.content.len() > FILE_SHOWN => Default::default(),
+                Some(_) => std::str::from_utf8(part.content).unwrap_or_default().into(),
             };
+            object.string("value", &sanitiser.named(&part.name, &value));
+            if let Some(file_name) = &part.file_name {
+                object.string("fileName", file_name);
+            }
             if let Some(content_type) = &part.content_type {
                 object.string("contentType", content_type);
             }
@@ -186,7 +191,7 @@ mod tests {
         let got = parsed("multipart/form-data; boundary=\"B\"", body);
         let expected = json!([
             {"name": "title", "value": "héllo"},
-            {"name": "up", "fileName": "a;\"b.bin", "contentType": "image/png"},
+            {"name": "up", "value": "", "fileName": "a;\"b.bin", "contentType": "image/png"},
         ]);
         assert_eq!(got, expected);
         assert_eq!(parsed("multipart/form-data; charset=x;boundary=B", &body[..70])[0]["name"], "title");

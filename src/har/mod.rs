@@ -22,6 +22,13 @@ mod target;
 mod timings;
 pub mod writer;
 
+#[cfg(test)]
+pub mod check;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
 pub use options::{Creator, Options};
 pub use sanitise::Level;
 pub use summary::Summary;

@@ -131,15 +131,18 @@ impl Sanitiser {
         }
     }
 
-    /// Free text: values behind `word=` and the signatures of JSON web tokens go.
+    /// Free text: values behind `word=`, the signatures of JSON web tokens and passwords in URLs go.
     pub fn text<'v>(&self, text: &'v str) -> Cow<'v, str> {
         if !self.is_strict() {
             return Cow::Borrowed(text);
         }
-        match without_pairs(text) {
-            None => without_signatures(text).map_or(Cow::Borrowed(text), Cow::Owned),
-            Some(pairs) => Cow::Owned(without_signatures(&pairs).unwrap_or(pairs)),
+        let mut clean = Cow::Borrowed(text);
+        for step in [without_pairs, without_signatures, without_userinfo] {
+            if let Some(next) = step(&clean) {
+                clean = Cow::Owned(next);
+            }
         }
+        clean
     }
 
     /// Takes passwords and secret query values out of a URL.
@@ -317,6 +320,23 @@ fn without_signatures(text: &str) -> Option<String> {
     Some(clean)
 }
 
+/// The text without names and passwords in URLs (RFC 3986 §3.2.1); `None` when there are none.
+fn without_userinfo(text: &str) -> Option<String> {
+    let mut clean: Option<String> = None;
+    let mut copied = 0;
+    for found in memchr::memmem::find_iter(text.as_bytes(), "://") {
+        let start = found + 3;
+        let authority = text.get(start..)?;
+        let end = authority.find(|c: char| c.is_whitespace() || "/?#\"'<>\\".contains(c)).unwrap_or(authority.len());
+        let Some(at) = authority.get(..end).and_then(|authority| authority.rfind('@')) else { continue };
+        clean.get_or_insert_with(String::new).push_str(text.get(copied..start)?);
+        copied = start + at + 1;
+    }
+    let mut clean = clean?;
+    clean.push_str(text.get(copied..)?);
+    Some(clean)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,6 +373,7 @@ mod tests {
         );
         assert_eq!(STRICT.text("Bearer eyJhbGci.eyJzdWIi.c2ln-_x!"), "Bearer eyJhbGci.eyJzdWIi.redacted!");
         assert_eq!(STRICT.text("eyJ eyJ. eyJa.b é=1"), "eyJ eyJ. eyJa.b é=1");
+        assert_eq!(STRICT.text("<http://u:p@h/>; ftp://x@y z@a"), "<http://h/>; ftp://y z@a");
         let mut url = Url::parse("https://u:p@h/p?pass%77ord=x&a=b%20c&jwt=1").unwrap();
         STRICT.url(&mut url);
         assert_eq!(url.as_str(), "https://h/p?password=%5Bpassword+redacted%5D&a=b+c&jwt=%5Bjwt+redacted%5D");

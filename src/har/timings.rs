@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::anomaly::AnomalyKind;
-use crate::exchange::{Connection, Exchange, Outcome, TransportFacts};
-use crate::http::Abort;
+use crate::exchange::{Connection, Exchange, TransportFacts};
 
 /// A handshake that is this close to the request that follows it was made for that request, however fast the network is.
 /// Browsers open spare connections ahead of need; those wait longer than their handshake took.
@@ -52,10 +51,7 @@ impl Moments {
                 (answered, not_before(response.end.time.0, answered))
             }
             None => {
-                let known = match exchange.request.outcome {
-                    Outcome::Aborted(Abort::Malformed | Abort::Lost | Abort::Evicted) => sent,
-                    _ => connection.last.time.0.max(sent),
-                };
+                let known = exchange.unanswered.map_or(sent, |(_, stamp)| stamp.time.0.max(sent));
                 (known, known)
             }
         };

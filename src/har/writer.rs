@@ -28,6 +28,9 @@ use crate::tls::info::Decryption;
 /// Bytes of side lists (pages, connections) kept in memory before they go to the spool.
 const SIDE_KEPT: usize = 64 << 10;
 
+/// Connections without an entry that are listed; a port scan makes millions, which are only counted.
+const CONNECTIONS_LISTED: usize = 10_000;
+
 /// The HAR could not be written.
 #[derive(Debug, Error)]
 pub enum WriteError {
@@ -143,6 +146,8 @@ pub struct Writer {
     udp: Firsts,
     agents: Agents,
     connections: SideList,
+    listed: usize,
+    unlisted: u64,
     /// Pages of entries that are written at once.
     pages: Pages,
     line: Vec<u8>,
@@ -165,6 +170,8 @@ impl Writer {
             udp: Firsts::default(),
             agents: Agents::default(),
             connections: SideList::default(),
+            listed: 0,
+            unlisted: 0,
             line: Vec::new(),
             failure: None,
             summary: Summary::default(),
@@ -200,6 +207,11 @@ impl Writer {
         {
             Summary::count(&mut self.summary.undecrypted, sni);
         }
+        if self.listed == CONNECTIONS_LISTED {
+            self.unlisted += 1;
+            return;
+        }
+        self.listed += 1;
         facts::without_entry(self.connections.next(), connection, &self.sanitiser);
         self.connections.spill(spool);
     }
@@ -352,7 +364,7 @@ impl Writer {
         if let Some(comment) = &self.options.comment {
             log.string("comment", comment);
         }
-        capture_facts(&mut log, capture);
+        capture_facts(&mut log, capture, self.unlisted);
         log.key("entries").push(b'[');
         out.write_all(&text).map_err(WriteError::Output)?;
         // Pages follow the entries, though readers expect them first and do not mind: so one pass over the spool is enough.
@@ -428,7 +440,7 @@ fn decide(
     out.push(b',');
 }
 
-fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts) {
+fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
     let mut facts = serde_json::Map::new();
     facts.insert("file".into(), capture.file.as_str().into());
     facts.insert("packets".into(), capture.packets.into());
@@ -438,6 +450,9 @@ fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts) {
         }
     }
     facts.insert("linkType".into(), capture.link_types.join(", ").into());
+    if unlisted > 0 {
+        facts.insert("connectionsNotListed".into(), unlisted.into());
+    }
     log.value("_capture", &facts);
 }
 
