@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::aead::{Aead, AeadKind, NONCE_LEN, NotAuthentic};
 use super::handshake::Handshake;
-use super::record::Record;
+use super::legacy::Legacy;
+use super::record::{HEADER, Record};
 use super::schedule::hkdf_expand_label;
 use super::suite::{BulkCipher, Suite};
 
@@ -23,6 +24,8 @@ pub(crate) enum Opener {
     Explicit { aead: Aead, salt: [u8; 4] },
     /// TLS 1.2, ChaCha20-Poly1305: the nonce is made of the number.
     Implicit { aead: Aead, iv: [u8; NONCE_LEN] },
+    /// TLS 1.0 to 1.2, cipher and MAC apart.
+    Legacy(Legacy),
 }
 
 impl Opener {
@@ -41,11 +44,16 @@ impl Opener {
                 Self::Implicit { aead: Aead::new(AeadKind::ChaCha20Poly1305, key)?, iv: iv.try_into().ok()? }
             }
             BulkCipher::Aead(kind) => Self::Explicit { aead: Aead::new(kind, key)?, salt: iv.try_into().ok()? },
-            _ => return None,
+            BulkCipher::Null(kind) => Self::Legacy(Legacy::null(kind, Some(mac))?),
+            BulkCipher::Rc4(kind) => Self::Legacy(Legacy::rc4(kind, mac, key)?),
+            BulkCipher::Cbc(block, kind) => {
+                Self::Legacy(Legacy::cbc((block, kind), mac, key, iv, handshake.encrypt_then_mac)?)
+            }
         })
     }
 
-    /// Decrypts the record numbered `number` in place. When it does not fit, the body is left as it was.
+    /// Decrypts the record numbered `number` in place. When it does not fit, other
+    /// numbers can be tried on it.
     pub(crate) fn open(&mut self, number: u64, record: &mut Record<'_>) -> Result<Opened, NotAuthentic> {
         match self {
             Self::Tls13 { aead, iv } => {
@@ -70,23 +78,33 @@ impl Opener {
                 aead.open_in_place(&nonce(iv, number), &aad, record.body)?;
                 Ok(Opened { kind: record.kind, range: 0..len })
             }
+            Self::Legacy(legacy) => legacy.open(number, record),
         }
     }
 
     /// A record of this many bytes was lost.
-    pub(crate) fn pass_unseen(&mut self, _body: usize) {}
+    pub(crate) fn pass_unseen(&mut self, body: usize) {
+        if let Self::Legacy(legacy) = self {
+            legacy.pass_unseen(body);
+        }
+    }
 
     /// Nobody knows how many records were lost.
-    pub(crate) fn pass_unknown(&mut self) {}
+    pub(crate) fn pass_unknown(&mut self) {
+        if let Self::Legacy(legacy) = self {
+            legacy.pass_unknown();
+        }
+    }
 
     /// Bytes of a record that are not content, its header included; `None` when that varies.
     pub(crate) fn overhead(&self) -> Option<u64> {
-        let (aead, more) = match self {
-            Self::Tls13 { aead, .. } => (aead, 1),
-            Self::Explicit { aead, .. } => (aead, 8),
-            Self::Implicit { aead, .. } => (aead, 0),
+        let len = match self {
+            Self::Tls13 { aead, .. } => aead.kind().tag_len() + 1,
+            Self::Explicit { aead, .. } => aead.kind().tag_len() + 8,
+            Self::Implicit { aead, .. } => aead.kind().tag_len(),
+            Self::Legacy(legacy) => legacy.overhead()?,
         };
-        Some((super::record::HEADER + aead.kind().tag_len() + more) as u64)
+        Some((HEADER + len) as u64)
     }
 }
 

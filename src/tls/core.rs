@@ -1,7 +1,7 @@
 //! The state machine of a session: which keys are in use on which side, and what becomes of each record.
 
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::cipher::Opener;
@@ -12,8 +12,10 @@ use super::hold::{Held, Lost, Queue};
 use super::info::{Decryption, TlsInfo};
 use super::keylog::{Found, KeyLog, Label, SecretSource};
 use super::keys;
+use super::legacy::Legacy;
 use super::record::{HEADER, Piece, Record, content};
 use super::schedule::next_generation;
+use super::suite::BulkCipher;
 
 /// Where plaintext goes.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(Side, StreamEvent<'_>);
@@ -37,7 +39,11 @@ pub(crate) struct Core {
     anomalies: Anomalies,
     anomalies_kept: usize,
     is_reset: bool,
+    lease: Lease,
 }
+
+/// What the keys of one direction take at most.
+const KEYS_SIZE: usize = 2048;
 
 impl Core {
     pub(crate) fn new(limits: &Limits, budget: &Budget) -> Self {
@@ -56,6 +62,7 @@ impl Core {
             anomalies: Anomalies::default(),
             anomalies_kept: limits.anomalies_kept,
             is_reset: false,
+            lease: budget.lease(),
         }
     }
 
@@ -293,6 +300,9 @@ impl Core {
         }
         if self.half(side).keys.is_none() {
             let epoch = self.half(side).epoch;
+            if epoch == Epoch::Session {
+                self.choose_master(side, record, keys);
+            }
             let Some(found) = self.keys_for(side, epoch, keys)? else {
                 self.fail(Failure::WrongKeys, stamp);
                 return Ok(());
@@ -379,10 +389,33 @@ impl Core {
         if label != Label::Master {
             return keys.secret(self.handshake.client_random.as_ref()?, label);
         }
-        if self.master.is_none() {
-            self.master = keys::master(&self.handshake, keys);
+        self.master.clone().or_else(|| keys::masters(&self.handshake, keys).into_iter().next())
+    }
+
+    /// Settles on the master secret; of several, on the one that opens the first record.
+    fn choose_master(&mut self, side: Side, record: &Record<'_>, keys: &KeyLog) {
+        if self.master.is_some() {
+            return;
         }
-        self.master.clone()
+        let mut masters = keys::masters(&self.handshake, keys);
+        if masters.len() > 1
+            && let Some(at) = masters.iter().position(|found| {
+                let mut body = record.body.to_vec();
+                let mut copy = Record { body: &mut body, ..*record };
+                let opener = keys::opener(&self.handshake, &found.secret, side);
+                opener.is_some_and(|mut opener| opener.open(0, &mut copy).is_ok())
+            })
+        {
+            masters.swap(0, at);
+        }
+        self.master = masters.into_iter().next();
+        // A key log brings its own lines for sessions that are resumed; private keys say nothing of them.
+        if let Some(master) = &self.master
+            && keys.has_private_keys()
+        {
+            let names = [Some(self.handshake.session_id.clone()), self.handshake.ticket_issued.clone()];
+            names.iter().flatten().filter(|name| !name.is_empty()).for_each(|name| keys.learn(name, master));
+        }
     }
 
     /// The keys of an epoch; `Ok(None)` when the secret does not fit the suite.
@@ -391,7 +424,17 @@ impl Core {
             return Err(Need::Hellos);
         }
         let label = epoch.label(side);
-        let found = self.find(label, keys).ok_or(Need::Secret(label))?;
+        let Some(found) = self.find(label, keys) else {
+            // Without encryption the content is there, whoever wrote it.
+            return match self.handshake.suite.and_then(|suite| suite.cipher) {
+                Some(BulkCipher::Null(mac)) => Ok(Legacy::null(mac, None).map(|legacy| Keys {
+                    opener: Opener::Legacy(legacy),
+                    secret: None,
+                    source: SecretSource::InCapture,
+                })),
+                _ => Err(Need::Secret(label)),
+            };
+        };
         Ok(match epoch {
             Epoch::Session | Epoch::Plain => keys::opener(&self.handshake, &found.secret, side).map(|opener| Keys {
                 opener,
@@ -440,7 +483,10 @@ impl Core {
         }
     }
 
-    fn read_messages(&mut self, side: Side, bytes: &[u8], span: Span, _keys: &KeyLog) {
+    fn read_messages(&mut self, side: Side, bytes: &[u8], span: Span, keys: &KeyLog) {
+        if side == Side::Client && self.client.epoch == Epoch::Plain && keys.has_private_keys() {
+            self.handshake.keep_transcript();
+        }
         let (handshake, half) = match side {
             Side::Client => (&mut self.handshake, &mut self.client),
             Side::Server => (&mut self.handshake, &mut self.server),
@@ -452,11 +498,20 @@ impl Core {
         }
         for step in steps {
             match step {
+                Ok(Step::ClientKeyExchange) => {
+                    if let Some(suite) = self.handshake.suite
+                        && keys.has_private_keys()
+                    {
+                        let encrypted = &self.handshake.encrypted_pre_master;
+                        self.handshake.pre_masters = keys.pre_masters(suite.key_exchange, encrypted);
+                    }
+                }
                 Ok(step) => self.take_step(side, step),
                 Err(_) => self.note(AnomalyKind::RecordMalformed, span.first),
             }
         }
         self.has_progress = true;
+        self.lease.set(self.handshake.allocated() + 2 * KEYS_SIZE);
     }
 
     fn read_ssl2_hello(&mut self, record: &Record<'_>) {

@@ -1,5 +1,7 @@
 //! Handshake messages become the facts of a session; TLS over TCP and QUIC share it.
 
+use zeroize::Zeroizing;
+
 use crate::base::{Reader, Short, Span};
 use crate::tcp::Side;
 
@@ -88,8 +90,14 @@ pub struct Handshake {
     pub is_compressed: bool,
     /// What the client encrypted with the server's RSA key.
     pub encrypted_pre_master: Vec<u8>,
+    /// Secrets before the master secret that private or pre-shared keys gave.
+    pub(crate) pre_masters: Vec<Zeroizing<Vec<u8>>>,
+    /// Name of the ticket that the client offered, and of the one that the server issued (RFC 5077).
+    pub(crate) ticket_offered: Option<Vec<u8>>,
+    pub(crate) ticket_issued: Option<Vec<u8>>,
     /// All messages up to the client's key exchange, kept only while somebody may need their hash.
     transcript: Option<Vec<u8>>,
+    is_exchanged: bool,
     retry_seen: bool,
     carrier: Carrier,
 }
@@ -120,7 +128,11 @@ impl Handshake {
             is_full: false,
             is_compressed: false,
             encrypted_pre_master: Vec::new(),
+            pre_masters: Vec::new(),
+            ticket_offered: None,
+            ticket_issued: None,
             transcript: None,
+            is_exchanged: false,
             retry_seen: false,
             carrier,
         }
@@ -165,9 +177,11 @@ impl Handshake {
         if let Some(transcript) = &mut self.transcript {
             if message.kind == kind::CLIENT_HELLO {
                 transcript.clear();
+                self.is_exchanged = false;
                 self.encrypted_pre_master.clear();
             }
-            let is_open = self.encrypted_pre_master.is_empty() && message.kind != kind::HELLO_REQUEST;
+            let is_open = !self.is_exchanged && message.kind != kind::HELLO_REQUEST;
+            self.is_exchanged |= message.kind == kind::CLIENT_KEY_EXCHANGE;
             if is_open && transcript.len() + message.whole.len() <= TRANSCRIPT_MAX {
                 transcript.extend_from_slice(message.whole);
             }
@@ -211,6 +225,12 @@ impl Handshake {
                 }
                 Ok(Step::ClientKeyExchange)
             }
+            (Side::Server, kind::NEW_SESSION_TICKET) if self.transcript.is_some() && !self.is_tls13() => {
+                let mut reader = Reader::new(message.body);
+                let _lifetime = reader.u32()?;
+                self.ticket_issued = ticket_name(hello::vector16(&mut reader)?);
+                Ok(Step::Other)
+            }
             (Side::Client, kind::END_OF_EARLY_DATA) => Ok(Step::EndOfEarlyData),
             (_, kind::FINISHED) => {
                 if side == Side::Client && self.info.end.is_none() {
@@ -228,6 +248,12 @@ impl Handshake {
         self.early_data_offered = hello.extensions.has(extension::EARLY_DATA);
         self.client_random = Some(*hello.random);
         self.session_id = hello.session_id.to_vec();
+        self.pre_masters.clear();
+        self.ticket_issued = None;
+        self.ticket_offered = match self.transcript {
+            Some(_) => hello.extensions.find(extension::SESSION_TICKET).and_then(ticket_name),
+            None => None,
+        };
         self.offered_suites = hello.suites().take(SUITES_KEPT).collect();
         if std::mem::take(&mut self.retry_seen) {
             return Ok(Step::ClientHelloAgain);
@@ -317,6 +343,11 @@ impl Handshake {
             self.info.group = Some(format!("DH {} bit", prime.len() * 8));
         }
     }
+}
+
+/// What a ticket is known by among resumable sessions: longer than any session id.
+fn ticket_name(ticket: &[u8]) -> Option<Vec<u8>> {
+    (!ticket.is_empty()).then(|| [b"ticket ", Hash::Sha256.digest(ticket).as_slice()].concat())
 }
 
 /// Bytes that should be text, fit to be shown.

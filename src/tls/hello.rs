@@ -6,13 +6,13 @@ use crate::base::{Reader, Short};
 #[allow(missing_docs, reason = "the names of the registry")]
 pub mod extension {
     pub const SERVER_NAME: u16 = 0;
-    pub const MAX_FRAGMENT_LENGTH: u16 = 1;
     pub const SUPPORTED_GROUPS: u16 = 10;
     pub const EC_POINT_FORMATS: u16 = 11;
     pub const SIGNATURE_ALGORITHMS: u16 = 13;
     pub const ALPN: u16 = 16;
     pub const ENCRYPT_THEN_MAC: u16 = 22;
     pub const EXTENDED_MASTER_SECRET: u16 = 23;
+    pub const SESSION_TICKET: u16 = 35;
     pub const PRE_SHARED_KEY: u16 = 41;
     pub const EARLY_DATA: u16 = 42;
     pub const SUPPORTED_VERSIONS: u16 = 43;

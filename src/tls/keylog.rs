@@ -13,7 +13,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::Limits;
 
+use super::private::{KeyError, PrivateKeys, decrypt_pre_master};
 use super::secret::Secret;
+use super::suite::KeyExchange;
 
 /// The random bytes of a ClientHello: what names a session in a key log.
 pub type Random = [u8; 32];
@@ -112,6 +114,7 @@ struct Store {
     by_session_id: HashMap<Vec<u8>, Found>,
     /// By the first eight bytes of the encrypted pre-master secret.
     by_rsa: HashMap<[u8; 8], Found>,
+    private: PrivateKeys,
 }
 
 impl Store {
@@ -230,6 +233,50 @@ impl KeyLog {
     /// The pre-master secret that was encrypted to these bytes.
     pub fn pre_master_of(&self, encrypted: &[u8]) -> Option<Found> {
         self.read().by_rsa.get(encrypted.first_chunk::<8>()?).cloned()
+    }
+
+    /// Adds a server's RSA key, for sessions whose key exchange is RSA: text in PEM, of PKCS #8 or PKCS #1.
+    pub fn add_rsa_key(&self, pem: &str) -> Result<(), KeyError> {
+        self.write().private.add_rsa(pem)
+    }
+
+    /// Adds a pre-shared key in hexadecimal digits, for sessions of TLS 1.2 whose key exchange is PSK alone.
+    pub fn add_psk(&self, digits: &str) -> Result<(), KeyError> {
+        let digits = digits.trim().as_bytes();
+        let mut bytes = Zeroizing::new(vec![0; digits.len() / 2]);
+        if bytes.is_empty() || bytes.len() > usize::from(u16::MAX) {
+            return Err(KeyError::NotHex);
+        }
+        unhex(digits, &mut bytes).ok_or(KeyError::NotHex)?;
+        self.write().private.add_psk(bytes)
+    }
+
+    /// True when there are private or pre-shared keys: sessions must then note what those take.
+    pub(crate) fn has_private_keys(&self) -> bool {
+        !self.read().private.is_empty()
+    }
+
+    /// What the private and pre-shared keys make of a client's key exchange: one secret before the master secret for each
+    /// key that fits.
+    pub(crate) fn pre_masters(&self, exchange: KeyExchange, encrypted: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+        match exchange {
+            KeyExchange::Rsa => {
+                // Decrypting takes milliseconds: not while the lock is held.
+                let keys = self.read().private.rsa();
+                decrypt_pre_master(&keys, encrypted).into_iter().collect()
+            }
+            KeyExchange::Psk => self.read().private.psk_pre_masters(),
+            KeyExchange::Ephemeral | KeyExchange::Tls13 => Vec::new(),
+        }
+    }
+
+    /// Remembers the master secret of a session that may be resumed.
+    pub(crate) fn learn(&self, session: &[u8], found: &Found) {
+        let mut store = self.write();
+        if store.len() < self.shared.capacity && keep(store.by_session_id.entry(session.to_vec()), found.clone()) {
+            drop(store);
+            self.shared.revision.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Secrets held.

@@ -4,37 +4,42 @@ use crate::tcp::Side;
 
 use super::cipher::Opener;
 use super::handshake::Handshake;
-use super::keylog::{Found, KeyLog, Label};
+use super::keylog::{Found, KeyLog, Label, SecretSource};
 use super::schedule::prf;
 use super::secret::Secret;
 
 /// Bytes of a master secret before TLS 1.3.
 const MASTER: usize = 48;
 
-/// The master secret of a session before TLS 1.3.
-pub(crate) fn master(handshake: &Handshake, keys: &KeyLog) -> Option<Found> {
-    if let Some(random) = &handshake.client_random {
-        if let Some(found) = keys.secret(random, Label::Master) {
-            return Some(found);
-        }
-        if let Some(found) = keys.secret(random, Label::PreMaster) {
-            return from_pre_master(handshake, found);
+/// The master secrets that a session before TLS 1.3 may have: one at most, but where several pre-shared keys were given.
+pub(crate) fn masters(handshake: &Handshake, keys: &KeyLog) -> Vec<Found> {
+    let of_random = handshake.client_random.as_ref().and_then(|random| {
+        let bound = |found: Found| from_pre_master(handshake, found.secret.as_bytes(), found.source);
+        keys.secret(random, Label::Master).or_else(|| keys.secret(random, Label::PreMaster).and_then(bound))
+    });
+    let known = of_random
+        .or_else(|| {
+            let names = [Some(handshake.session_id.clone()), handshake.ticket_offered.clone()];
+            names.iter().flatten().find_map(|name| keys.master_of_session(name))
+        })
+        .or_else(|| {
+            let found = keys.pre_master_of(&handshake.encrypted_pre_master)?;
+            from_pre_master(handshake, found.secret.as_bytes(), found.source)
+        });
+    match known {
+        Some(found) => vec![found],
+        None => {
+            let private = handshake.pre_masters.iter();
+            private.filter_map(|secret| from_pre_master(handshake, secret, SecretSource::KeyLog)).collect()
         }
     }
-    if !handshake.session_id.is_empty()
-        && let Some(found) = keys.master_of_session(&handshake.session_id)
-    {
-        return Some(found);
-    }
-    from_pre_master(handshake, keys.pre_master_of(&handshake.encrypted_pre_master)?)
 }
 
 /// [RFC 5246 §8.1](https://www.rfc-editor.org/rfc/rfc5246#section-8.1), or bound to the handshake
 /// ([RFC 7627 §4](https://www.rfc-editor.org/rfc/rfc7627#section-4)).
-fn from_pre_master(handshake: &Handshake, pre_master: Found) -> Option<Found> {
+fn from_pre_master(handshake: &Handshake, secret: &[u8], source: SecretSource) -> Option<Found> {
     let hash = handshake.prf_hash()?;
     let mut master = Secret::zeroed(MASTER)?;
-    let secret = pre_master.secret.as_bytes();
     if handshake.extended_master_secret {
         let session_hash = handshake.session_hash(hash)?;
         prf(hash, secret, b"extended master secret", &[&session_hash], master.as_mut());
@@ -42,7 +47,7 @@ fn from_pre_master(handshake: &Handshake, pre_master: Found) -> Option<Found> {
         let (client, server) = (handshake.client_random.as_ref()?, handshake.server_random.as_ref()?);
         prf(hash, secret, b"master secret", &[client, server], master.as_mut());
     }
-    Some(Found { secret: master, source: pre_master.source })
+    Some(Found { secret: master, source })
 }
 
 /// The keys of one direction before TLS 1.3

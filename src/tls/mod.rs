@@ -13,7 +13,9 @@ mod hold;
 pub mod info;
 pub mod keylog;
 mod keys;
+mod legacy;
 pub mod message;
+mod private;
 mod record;
 pub mod schedule;
 pub mod secret;
@@ -24,6 +26,8 @@ pub use handshake::Handshake;
 pub use info::{Certificate, Decryption, TlsInfo};
 pub use keylog::{KeyLog, KeyLogReport, KeyLogTail, Label, SecretSource};
 pub use message::{Message, MessageReader};
+pub use private::KeyError;
 pub use record::{Probe, probe};
 pub use secret::Secret;
 pub use session::Session;
+#[cfg(test)]
