@@ -21,6 +21,8 @@ pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod suite;
+#[cfg(test)]
+mod testing;
 
 pub use handshake::Handshake;
 pub use info::{Certificate, Decryption, TlsInfo};
@@ -30,4 +32,3 @@ pub use private::KeyError;
 pub use record::{Probe, probe};
 pub use secret::Secret;
 pub use session::Session;
-#[cfg(test)]

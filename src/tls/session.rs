@@ -65,3 +65,6 @@ impl Session {
         self.core.is_flipped()
     }
 }
+
+#[cfg(test)]
+mod tests;
