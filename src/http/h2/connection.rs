@@ -246,7 +246,7 @@ impl Core {
             Piece::Preface => self.settle(side, Side::Client),
             Piece::Midway(stamp) => {
                 self.note(AnomalyKind::StartMissing, stamp);
-                self.lose(side, stamp);
+                self.lose(side);
             }
             Piece::Frame { header, payload, whole, span } => self.frame(side, header, payload, whole, span, out),
             Piece::Data { stream, chunk, framing } => {
@@ -281,13 +281,13 @@ impl Core {
             Piece::Lost(stamp) => self.lose(side, stamp),
             Piece::Garbage(stamp) => {
                 self.note(AnomalyKind::FrameMalformed, stamp);
-                self.lose(side, stamp);
+                self.lose(side);
             }
         }
     }
 
     /// Frames of this side are missing.
-    fn lose(&mut self, side: Side, _stamp: Stamp) {
+    fn lose(&mut self, side: Side) {
         let role = self.role(side);
         for stream in self.streams.values_mut() {
             let message = &mut stream.messages[role.index()];
@@ -488,6 +488,8 @@ impl Core {
         if is_final {
             message.progress = Progress::Body;
             message.wire_size = block.size;
+            // Whatever is missing came before it.
+            message.is_torn = false;
             match stream.wish {
                 Wish::Upgrade(wish) if (200..300).contains(&head.status) => upgrade = Some(wish),
                 Wish::Head => {}

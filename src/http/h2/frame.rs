@@ -99,7 +99,7 @@ impl FrameHeader {
             kind::PUSH_PROMISE => on_stream && self.length >= 4,
             kind::PRIORITY => on_stream && self.length == 5,
             kind::RST_STREAM => on_stream && self.length == 4,
-            kind::SETTINGS => !on_stream && self.length % 6 == 0 && (!self.has(flag::ACK) || self.length == 0),
+            kind::SETTINGS => !on_stream && self.length.is_multiple_of(6) && (!self.has(flag::ACK) || self.length == 0),
             kind::PING => !on_stream && self.length == 8,
             kind::GOAWAY => !on_stream && self.length >= 8,
             kind::WINDOW_UPDATE => self.length == 4,
@@ -123,6 +123,8 @@ impl FrameHeader {
         };
         let is_empty =
             header.length == 0 && matches!(header.kind, kind::HEADERS | kind::ALTSVC | kind::PRIORITY_UPDATE);
+        // Where no stream is known yet, long-lived connections are still far from the end of the 31 bits.
+        let highest_stream = if highest_stream == 0 { 1 << 26 } else { highest_stream };
         let in_range = header.stream <= highest_stream.saturating_add(20_000);
         let reserved = bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);
         header.flags & !flags == 0

@@ -35,7 +35,7 @@ fn chain(bytes: &[u8]) -> Verdict {
     while count < ENOUGH {
         let rest = bytes.get(at..).unwrap_or_default();
         let Some(head) = rest.first_chunk::<HEADER_LEN>() else { break };
-        if !FrameHeader::is_plausible(head, 1 << 20) {
+        if !FrameHeader::is_plausible(head, 0) {
             return Verdict::No;
         }
         let header = FrameHeader::parse(head);
