@@ -5,13 +5,14 @@
 //! still an exchange: unknown fields are left out, an unknown method reads `UNKNOWN`, an unknown target is empty, an unknown
 //! status 0, and the exchange carries [`AnomalyKind::HeaderStateLost`](crate::base::anomaly::AnomalyKind::HeaderStateLost).
 
+mod blocks;
 mod connection;
+mod exchanges;
 pub mod frame;
 pub mod framer;
 pub mod hpack;
 pub mod probe;
 mod search;
-mod stream;
 
 pub use connection::Connection;
 pub use frame::PREFACE;
