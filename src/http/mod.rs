@@ -6,6 +6,7 @@ pub mod event;
 pub mod grpc;
 pub mod h1;
 pub mod h2;
+pub mod h3;
 mod held;
 pub mod huffman;
 pub mod prefix;

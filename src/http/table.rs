@@ -62,7 +62,7 @@ impl Entry {
     }
 
     /// Octets of name and value, and 32 for the entry (RFC 7541 §4.1). For an entry with unknown parts it is less than the truth.
-    fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.name.len() + self.value.len() + 32
     }
 }
