@@ -24,6 +24,6 @@ pub mod exchange;
 pub mod har;
 pub mod http;
 pub mod net;
-pub mod run;
+pub mod quic;
 pub mod tcp;
 pub mod tls;

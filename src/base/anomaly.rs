@@ -59,6 +59,7 @@ kinds! {
     DecryptFailed = "decrypt-failed", "Ciphertext that does not decrypt with the keys at hand";
     KeysMissing = "keys-missing", "No secrets for this encrypted connection";
     CipherUnsupported = "cipher-unsupported", "A cipher suite that is not supported";
+    VersionUnsupported = "version-unsupported", "A protocol version that is not supported";
     FrameMalformed = "frame-malformed", "An HTTP/2, HTTP/3 or QUIC frame breaks its rules";
     HeaderStateLost = "header-state-lost", "Header compression state was lost with missing bytes; names may be unknown";
     StreamError = "stream-error", "A stream was reset by an endpoint";

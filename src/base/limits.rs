@@ -44,6 +44,10 @@ pub struct Limits {
     pub tls_held: usize,
     /// One TLS handshake message (RFC 8446 §4 allows 16 MiB); certificate chains have a few KiB.
     pub tls_message: usize,
+    /// Streams open at once on one QUIC connection; servers allow about 100 (RFC 9114 §6.1), lost ends leave more behind.
+    pub quic_streams: usize,
+    /// Encrypted packets that one QUIC connection holds back while their keys may still come.
+    pub quic_held: usize,
     /// Bytes of a direction looked at before its protocol is given up as unknown.
     pub detect: usize,
     /// Bytes of one HTTP/1 head, or of one HTTP/2 or HTTP/3 field section after decoding (RFC 9113 §6.5.2).
@@ -99,6 +103,8 @@ impl Default for Limits {
             secrets: 1_000_000,
             tls_held: MIB,
             tls_message: 128 * KIB,
+            quic_streams: 4096,
+            quic_held: 256 * KIB,
             detect: 4 * KIB,
             head: 256 * KIB,
             header_fields: 1000,

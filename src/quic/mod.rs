@@ -1,0 +1,27 @@
+//! Floor 4: UDP datagrams become QUIC connections with decrypted streams.
+//!
+//! ```text
+//! datagram ─► connections ─► connection: header ─► keys, protection ─► frame ─► crypto ─► TLS facts
+//!             which one?                                                  └───► streams ─► StreamEvent
+//! ```
+
+mod connection;
+pub mod connections;
+mod crypto;
+pub mod event;
+pub mod frame;
+pub mod header;
+mod held;
+mod ids;
+mod keys;
+mod numbers;
+mod params;
+mod protection;
+mod ranges;
+mod recency;
+mod retry;
+mod streams;
+pub mod version;
+
+pub use connections::{Connections, Slot};
+pub use event::{CloseReason, Facts, QuicEvent};
