@@ -25,5 +25,6 @@ pub mod har;
 pub mod http;
 pub mod net;
 pub mod quic;
+pub mod run;
 pub mod tcp;
 pub mod tls;

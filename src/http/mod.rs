@@ -6,13 +6,17 @@ pub mod event;
 pub mod grpc;
 pub mod h1;
 pub mod h2;
+mod h2c;
 pub mod h3;
 mod held;
 pub mod huffman;
+mod inflate;
 pub mod prefix;
 pub mod section;
+pub mod sse;
 pub mod stream;
 pub mod table;
+pub mod websocket;
 
 pub use conversation::{Conversation, HttpOptions, Protocol};
 pub use event::{

@@ -218,7 +218,7 @@ pub fn initial_keys(version: Version, dcid: &ConnectionId) -> Option<[Keys; 2]> 
     let cipher = Cipher::INITIAL;
     let initial = hkdf_extract(cipher.hash, version.initial_salt(), dcid.bytes())?;
     let keys = |label: &[u8]| {
-        let secret = hkdf_expand_label(cipher.hash, initial.as_bytes(), label, b"", cipher.hash.len())?;
+        let secret = hkdf_expand_label(cipher.hash, initial.as_bytes(), label, b"", cipher.hash.size())?;
         Keys::derive(version, cipher, &secret)
     };
     Some([keys(b"client in")?, keys(b"server in")?])
@@ -265,7 +265,7 @@ impl Phases {
 
     fn after(version: Version, cipher: Cipher, secret: &Secret) -> Option<(Secret, PacketKey)> {
         let label = version.labels().ku.as_bytes();
-        let secret = hkdf_expand_label(cipher.hash, secret.as_bytes(), label, b"", cipher.hash.len())?;
+        let secret = hkdf_expand_label(cipher.hash, secret.as_bytes(), label, b"", cipher.hash.size())?;
         let key = PacketKey::derive(version, cipher, &secret)?;
         Some((secret, key))
     }
