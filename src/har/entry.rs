@@ -120,7 +120,7 @@ impl Writing<'_> {
         draft.text.extend_from_slice(b"\"request\":");
         let mut object = Object::open(&mut draft.text);
         object.string("method", &method(&head.method));
-        object.string("url", self.url.as_str());
+        object.string("url", &target::shown(self.url, head));
         object.string("httpVersion", self.version());
         self.fields(object.key("headers"), &head.headers, Message::Request);
         let query = url::form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());

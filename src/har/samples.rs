@@ -129,7 +129,7 @@ pub fn exchange(target: &str, request: &[(&str, &str)], response: &[(&str, &str)
         selected: false,
         arrivals: vec![(at(163), 50), (at(173), 30)],
         unanswered: None,
-        lease: Budget::new(0).lease(),
+        leases: [Budget::new(0).lease(), Budget::new(0).lease()],
     }
 }
 

@@ -1,8 +1,10 @@
 //! The absolute URL of a request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use url::Url;
+use percent_encoding::percent_decode;
+use url::{Position, Url};
 
 use crate::http::RequestHead;
 use crate::net::Endpoint;
@@ -48,6 +50,22 @@ pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endp
             IpAddr::V6(address) => format!("[{address}]:{port}"),
         })
     })
+}
+
+/// The URL as it is written. Clients that mean to send `/../` (curl's `--path-as-is`) send it, and what the server was asked for shall
+/// be seen: dot segments stay where normalisation would take them out.
+pub fn shown<'u>(url: &'u Url, head: &RequestHead) -> Cow<'u, str> {
+    let sent = split_absolute(&head.target).map_or(head.target.as_slice(), |(_, _, path)| path);
+    let end = sent.iter().position(|byte| b"?#".contains(byte)).unwrap_or(sent.len());
+    let path = sent.get(..end).unwrap_or_default();
+    let is_dotted = path.split(|&byte| byte == b'/').any(|segment| {
+        let plain: Vec<u8> = percent_decode(segment).take(3).collect();
+        plain == b"." || plain == b".."
+    });
+    if !is_dotted || head.method == b"CONNECT" {
+        return Cow::Borrowed(url.as_str());
+    }
+    format!("{}{}{}", &url[..Position::BeforePath], escaped_path(path), &url[Position::AfterPath..]).into()
 }
 
 /// Scheme, authority and the rest of an absolute-form target.
@@ -171,6 +189,18 @@ mod tests {
         assert_eq!(shown(&head, true, true), "wss://h2.example/p");
         let literal = Url::parse("http://[::1]:81/").unwrap();
         assert_eq!(super::host(&literal), "::1");
+    }
+
+    #[test]
+    fn dot_segments_are_shown_as_sent() {
+        let written = |target: &[u8]| {
+            let head = head("GET", target, Some(b"a.test"));
+            super::shown(&url(&head, false, false, server()).unwrap(), &head).into_owned()
+        };
+        assert_eq!(written(b"/a/../b?q=/../"), "http://a.test/a/../b?q=/../");
+        assert_eq!(written(b"/a/%2e%2E/b#c"), "http://a.test/a/%2e%2E/b");
+        assert_eq!(written(b"http://b.test/./x y"), "http://b.test/./x%20y");
+        assert_eq!(written(b"/a..b/.c"), "http://a.test/a..b/.c");
     }
 
     #[test]
