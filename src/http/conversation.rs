@@ -7,9 +7,8 @@ use crate::base::{Anomalies, Budget, Limits, Stamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::detect::{self, Start};
-use super::h2c::Http1;
 use super::held::Held;
-use super::{Abort, HttpEvent, h2};
+use super::{Abort, HttpEvent, h1, h2};
 
 /// How HTTP is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,9 +48,8 @@ pub struct Conversation {
 #[derive(Debug)]
 enum State {
     Undecided(Detection),
-    Http1(Box<Http1>),
+    Http1(Box<h1::Connection>),
     Http2(Box<h2::Connection>),
-    /// Bytes that nothing here can read.
     Unknown,
 }
 
@@ -93,7 +91,8 @@ impl Conversation {
         let role = self.role(side);
         match &mut self.state {
             State::Http1(connection) => connection.push(role, event, out),
-            State::Http2(connection) => connection.push(role, event, out),
+            // HTTP/2 finds out itself who is the client.
+            State::Http2(connection) => connection.push(side, event, out),
             State::Undecided(_) => self.detect(side, event, out),
             State::Unknown => {}
         }
@@ -112,7 +111,7 @@ impl Conversation {
     pub fn protocol(&self) -> Protocol {
         match &self.state {
             State::Undecided(_) => Protocol::Undecided,
-            State::Http1(connection) if connection.is_upgraded() => Protocol::Http2,
+            State::Http1(connection) if connection.is_http2() => Protocol::Http2,
             State::Http1(_) => Protocol::Http1,
             State::Http2(_) => Protocol::Http2,
             State::Unknown => Protocol::Unknown,
@@ -122,7 +121,7 @@ impl Conversation {
     /// True when the content says that [`Side::Server`] of the input is the client.
     pub fn is_flipped(&self) -> bool {
         match &self.state {
-            State::Http2(connection) => self.is_flipped != connection.is_flipped(),
+            State::Http2(connection) => connection.is_flipped(),
             _ => self.is_flipped,
         }
     }
@@ -171,7 +170,7 @@ impl Conversation {
     fn decide(&mut self, found: Start, out: &mut dyn FnMut(HttpEvent<'_>)) {
         let decided = match found {
             Start::Http2 => State::Http2(Box::new(h2::Connection::new(&self.limits, &self.budget))),
-            _ => State::Http1(Box::new(Http1::new(&self.limits, &self.budget, self.options.strict))),
+            _ => State::Http1(Box::new(h1::Connection::new(&self.limits, &self.budget, self.options.strict))),
         };
         if let State::Undecided(detection) = std::mem::replace(&mut self.state, decided) {
             for stamp in detection.sides.iter().filter_map(|opening| opening.stamp) {
@@ -183,7 +182,7 @@ impl Conversation {
 
     fn note_garbage(&mut self, stamp: Stamp) {
         match &mut self.state {
-            State::Http1(connection) => connection.connection().note(AnomalyKind::GarbageSkipped, stamp),
+            State::Http1(connection) => connection.note(AnomalyKind::GarbageSkipped, stamp),
             _ => self.anomalies.note(AnomalyKind::GarbageSkipped, Some(stamp), self.limits.anomalies_kept),
         }
     }
@@ -195,9 +194,9 @@ impl Detection {
         let is_first = self.opening(side).garbage == 0;
         let before = self.held.bytes_of(side);
         let found = if before.is_empty() {
-            detect::start(chunk.data, is_first)
+            judge(chunk.data, is_first)
         } else {
-            detect::start(&[&before, chunk.data].concat(), is_first)
+            judge(&[&before, chunk.data].concat(), is_first)
         };
         match found {
             Start::More if before.len() + chunk.data.len() <= limits.detect => {
@@ -258,5 +257,17 @@ impl Detection {
             Side::Client => client,
             Side::Server => server,
         }
+    }
+}
+
+/// Judges the bytes that a side, or a chunk of it, begins with.
+fn judge(bytes: &[u8], first: bool) -> Start {
+    match detect::start(bytes, first) {
+        Start::No => match h2::probe(bytes) {
+            h2::Verdict::Yes => Start::Http2,
+            h2::Verdict::Maybe => Start::More,
+            h2::Verdict::No => Start::No,
+        },
+        found => found,
     }
 }

@@ -3,9 +3,7 @@
 use memchr::memchr;
 
 use super::Version;
-
-/// The start of an HTTP/2 connection ([RFC 9113 §3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
-pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::h2::PREFACE;
 
 /// Longest method: registered ones have at most 17 bytes; longer words are text of something else.
 const METHOD_MAX: usize = 32;
@@ -28,8 +26,8 @@ pub enum Start {
 /// Judges the first bytes of a direction. `first`: nothing came before them, so that they may be a request of HTTP/0.9.
 pub fn start(bytes: &[u8], first: bool) -> Start {
     let bytes = trim_line_ends(bytes);
-    let shared = bytes.iter().zip(HTTP2_PREFACE).take_while(|(ours, theirs)| ours == theirs).count();
-    if shared == HTTP2_PREFACE.len() {
+    let shared = bytes.iter().zip(PREFACE).take_while(|(ours, theirs)| ours == theirs).count();
+    if shared == PREFACE.len() {
         return Start::Http2;
     }
     match memchr(b'\n', bytes) {
@@ -193,7 +191,7 @@ mod tests {
             (b"HTTP/1.1 200\r\n", Start::Response),
             (b"HTTP/1.01 404 Not Found\r\n", Start::Response),
             (b"ICY 200 OK\r\n", Start::Response),
-            (HTTP2_PREFACE, Start::Http2),
+            (PREFACE, Start::Http2),
             (b"PRI * HTTP/2.0\r\n\r\n", Start::More),
             (b"PROPFI", Start::More),
             (b"HTTP/1", Start::More),
@@ -230,7 +228,7 @@ mod tests {
             b"HTTP/2.0 999\r\n",
             b"ICY 200 OK\r\n",
             b"GET /\r\n",
-            HTTP2_PREFACE,
+            PREFACE,
         ];
         for line in lines {
             for len in 0..line.len() {

@@ -6,7 +6,6 @@ pub mod event;
 pub mod grpc;
 pub mod h1;
 pub mod h2;
-mod h2c;
 pub mod h3;
 mod held;
 pub mod huffman;

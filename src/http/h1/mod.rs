@@ -21,7 +21,7 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
 use crate::http::held::Held;
 use crate::http::{
-    Abort, Headers, HttpEvent, HttpEventKind, RequestHead, ResponseHead, StreamId, Upgrade, Version, detect,
+    Abort, Headers, HttpEvent, HttpEventKind, RequestHead, ResponseHead, StreamId, Upgrade, Version, detect, h2,
 };
 use crate::tcp::{Chunk, Side, StreamEvent};
 
@@ -46,6 +46,8 @@ pub struct Connection {
     offer: Option<Offer>,
     /// The client has sent requests behind an offer: its offers are not waited for any more.
     ignores_offers: bool,
+    /// HTTP/2, when the connection was upgraded to it.
+    successor: Option<Box<h2::Connection>>,
     /// Stream number of the next request.
     next: u64,
     anomalies: Anomalies,
@@ -57,6 +59,8 @@ struct Offer {
     stream: StreamId,
     /// The request is complete; its end is told when it is known that nothing belongs to it any more.
     is_complete: bool,
+    /// HTTP2-Settings of the request.
+    settings: Option<Vec<u8>>,
     /// What the client sent behind it.
     held: Held,
 }
@@ -73,6 +77,7 @@ impl Connection {
             waiting: Waiting::default(),
             offer: None,
             ignores_offers: false,
+            successor: None,
             next: 0,
             anomalies: Anomalies::default(),
         }
@@ -83,8 +88,18 @@ impl Connection {
         &self.anomalies
     }
 
+    /// True when the connection was upgraded to HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.successor.is_some()
+    }
+
     /// Takes in what one side sent.
     pub fn push(&mut self, side: Side, event: StreamEvent<'_>, out: Out<'_>) {
+        // The content of the request that asked for HTTP/2 still comes in HTTP/1.
+        let has_content = self.half(side).is_in_content();
+        if let Some(successor) = self.successor.as_mut().filter(|_| !has_content) {
+            return successor.push(side, event, out);
+        }
         match event {
             StreamEvent::Data(chunk) => self.data(side, chunk, out),
             StreamEvent::Gap { len, stamp } => self.gap(side, len, stamp, out),
@@ -100,6 +115,10 @@ impl Connection {
             self.close(side, reason, stamp, out);
         }
         self.abandon(reason, stamp, out);
+        if let Some(successor) = &mut self.successor {
+            successor.finish(reason, stamp, out);
+            self.anomalies.merge(successor.anomalies(), self.limits.anomalies_kept);
+        }
     }
 
     fn half(&mut self, side: Side) -> &mut Half {
@@ -115,6 +134,9 @@ impl Connection {
             let used = self.step(side, rest, out);
             rest.data = rest.data.get(used..).unwrap_or_default();
             rest.offset = rest.offset.saturating_add(used as u64);
+            if self.successor.is_some() && !rest.data.is_empty() {
+                return self.push(side, StreamEvent::Data(rest), out);
+            }
         }
     }
 
@@ -271,13 +293,14 @@ impl Connection {
             _ => State::Head,
         };
         let offers = method == Method::Connect || head.headers.first("upgrade").is_some();
+        let settings = head.headers.first("http2-settings").map(<[u8]>::to_vec);
         let expects = head.headers.has_token("expect", "100-continue");
         let stream = self.open(head, method, faults, last, out);
         self.requests.has_conflict = faults.length;
         self.requests.stated = framing.length;
         self.requests.expects_continue = expects;
         if offers && !self.ignores_offers {
-            self.offer = Some(Offer { stream, is_complete: false, held: Held::new(&self.budget) });
+            self.offer = Some(Offer { stream, is_complete: false, settings, held: Held::new(&self.budget) });
         }
         let is_complete = matches!(state, State::Head);
         self.requests.state = state;
@@ -316,7 +339,8 @@ impl Connection {
     fn response(&mut self, head: ResponseHead, mut faults: Faults, last: Span, out: Out<'_>) {
         let framing = head::framing(&head.headers, &mut faults);
         let (first, status) = (head.span.first, head.status);
-        let upgrade = head.headers.first("upgrade").map(|_| kind_of_upgrade(&head.headers));
+        let upgrade = if head.headers.has_token("upgrade", "websocket") { Upgrade::WebSocket } else { Upgrade::Other };
+        let is_http2 = head.headers.has_token("upgrade", "h2c");
         let is_final = status >= 200 || status == 101;
         let request = self.answer(head, faults, last, is_final, out);
         if !is_final {
@@ -335,9 +359,11 @@ impl Connection {
             }
             let is_offered = self.offer.as_ref().is_some_and(|offer| offer.stream == request.stream);
             let is_tunnel = method == Method::Connect && (200..300).contains(&status);
+            if is_offered && status == 101 && is_http2 {
+                return self.upgrade_to_http2(out);
+            }
             if is_offered && (status == 101 || is_tunnel) {
-                self.upgrade(if is_tunnel { Upgrade::Tunnel } else { upgrade.unwrap_or(Upgrade::Other) }, out);
-                return;
+                return self.upgrade(if is_tunnel { Upgrade::Tunnel } else { upgrade }, out);
             }
             if is_offered {
                 self.withdraw_offer(out);
@@ -445,6 +471,20 @@ impl Connection {
         if offer.is_complete || self.requests.is_in_content() {
             self.requests.state = State::Raw;
         }
+        offer.held.replay(|side, event| self.push(side, event, out));
+    }
+
+    /// The offer was HTTP/2: the answer to the request comes on its stream 1
+    /// ([RFC 7540 §3.2](https://www.rfc-editor.org/rfc/rfc7540#section-3.2)).
+    fn upgrade_to_http2(&mut self, out: Out<'_>) {
+        let Some(offer) = self.offer.take() else { return };
+        self.responses.emit(HttpEventKind::Upgrade(Upgrade::Http2), out);
+        if offer.is_complete {
+            self.requests.end(out);
+        }
+        self.responses.stream = None;
+        let settings = offer.settings.as_deref();
+        self.successor = Some(Box::new(h2::Connection::upgraded(&self.limits, &self.budget, offer.stream, settings)));
         offer.held.replay(|side, event| self.push(side, event, out));
     }
 
@@ -586,6 +626,9 @@ impl Connection {
             _ => {}
         }
         self.close(side, Abort::Closed, stamp, out);
+        if let Some(successor) = &mut self.successor {
+            successor.push(side, StreamEvent::Fin(stamp), out);
+        }
         if side == Side::Server {
             self.withdraw_offer(out);
             self.abandon(Abort::Closed, stamp, out);
@@ -629,14 +672,6 @@ pub fn fields(lines: &[u8], limits: &Limits) -> Headers {
 /// Closes a response that never began.
 fn unanswered(stream: StreamId, reason: Abort, stamp: Stamp, out: Out<'_>) {
     out(HttpEvent { stream, kind: HttpEventKind::Abort { side: Side::Server, reason, stamp, wire_size: 0 } });
-}
-
-fn kind_of_upgrade(headers: &Headers) -> Upgrade {
-    match headers {
-        headers if headers.has_token("upgrade", "websocket") => Upgrade::WebSocket,
-        headers if headers.has_token("upgrade", "h2c") => Upgrade::Http2,
-        _ => Upgrade::Other,
-    }
 }
 
 #[cfg(test)]
