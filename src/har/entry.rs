@@ -95,12 +95,12 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Chrome's words, which most readers know.
+    /// Chrome's words, which most readers know; the lesser version when the two sides differ.
     fn version(&self) -> &'static str {
-        let version = match &self.exchange.response {
-            Some(response) => response.head.version,
-            None => return "unknown",
-        };
+        let asked = self.exchange.request.head.version;
+        let Some(response) = &self.exchange.response else { return "unknown" };
+        let answered = response.head.version;
+        let version = if rank(answered) < rank(asked) { answered } else { asked };
         match version {
             Version::Http09 => "HTTP/0.9",
             Version::Http10 => "HTTP/1.0",
@@ -440,6 +440,16 @@ impl Writing<'_> {
             kind,
             redirect,
         }
+    }
+}
+
+fn rank(version: Version) -> u8 {
+    match version {
+        Version::Http09 => 0,
+        Version::Http10 => 1,
+        Version::Http11 => 2,
+        Version::Http2 => 3,
+        Version::Http3 => 4,
     }
 }
 

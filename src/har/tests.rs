@@ -546,3 +546,17 @@ fn one_of_each_kind_in_one_file() {
         std::fs::write(path, har.to_string()).unwrap();
     }
 }
+
+#[test]
+fn the_lesser_version_is_shown() {
+    for (asked, answered, shown) in [
+        (Version::Http10, Version::Http11, "HTTP/1.0"),
+        (Version::Http11, Version::Http10, "HTTP/1.0"),
+        (Version::Http3, Version::Http3, "h3"),
+    ] {
+        let mut exchange = exchange("/", &[], &[], b"");
+        exchange.request.head.version = asked;
+        exchange.response.as_mut().unwrap().head.version = answered;
+        assert_eq!(Run::new(Options::default()).with(exchange, &connection()).entry()["request"]["httpVersion"], shown);
+    }
+}
