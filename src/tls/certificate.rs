@@ -101,3 +101,65 @@ fn name_of(name: &GeneralName<'_>) -> Option<String> {
 fn shown(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(NAME_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::tls::testing::{Random, unhex};
+
+    /// Made for this test: certificate.test, with two names and two addresses.
+    const DER: &str = "3082025d308201c6a003020102021413388b20d4cefd5045fb95172eca767ef6607c91300d06092a864886f70d01010b0500\
+                       301b3119301706035504030c1063657274696669636174652e74657374301e170d3236313132333035313831315a170d3336\
+                       313132303035313831315a301b3119301706035504030c1063657274696669636174652e7465737430819f300d06092a8648\
+                       86f70d010101050003818d0030818902818100d6dbc97e5effe1d00d17101f4cd45711d3ebd695acdad997c4ced2bc7aadb3\
+                       ef92c54f906455f3ed3e3ba0a4c712d309fbed7ab7278599d88511a8d4e2ce18e80eb16240ca87f2001080baee570d936e44\
+                       a3332c9f462cb6c4928af8e920e2fbff178c64bd1d8fa9d758c32496f786591167048e69fa2b969af23f8f4500d797020301\
+                       0001a3819d30819a301d0603551d0e0416041411d1f668bf69ad9fdcf090bc51b40166d4c9d34b301f0603551d2304183016\
+                       801411d1f668bf69ad9fdcf090bc51b40166d4c9d34b300f0603551d130101ff040530030101ff30470603551d110440303e\
+                       821063657274696669636174652e7465737482122a2e63657274696669636174652e746573748704c0000201871020010db8\
+                       000000000000000000000001300d06092a864886f70d01010b05000381810019e6b28b71a3efc6f6d9d1aa730222aae72a12\
+                       b6d0b5ef981a01b599c8975b01d2a0089f897ba10e3f71cea915eb71e0bd747357b0ac40572ebdb4e57221c792f166f3d57c\
+                       ea5e816d0bfc204153da9defac8b680083a202900e02c50b50ab7459a449e15937a20905525dc9aa118b63d33a3cc73e97fa\
+                       5d551c6636e5eb0ef2";
+
+    #[test]
+    fn facts_of_a_certificate() {
+        let certificate = facts(&unhex(DER)).unwrap();
+        assert_eq!(
+            (certificate.subject.as_str(), certificate.issuer.as_str()),
+            ("certificate.test", "certificate.test")
+        );
+        assert_eq!(certificate.names, ["certificate.test", "*.certificate.test", "192.0.2.1", "2001:db8::1"]);
+        assert_eq!((certificate.valid_from, certificate.valid_to), (1_795_411_091, 2_110_771_091));
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_no_harm() {
+        let mut random = Random(4);
+        for _ in 0..3000 {
+            let mut der = unhex(DER);
+            let at = random.below(der.len());
+            der[at] = random.next() as u8;
+            der.truncate(der.len().saturating_sub(random.below(3) * random.below(400)));
+            let _ = facts(&der);
+            let _ = leaf(&der, Chain::Tls13);
+            let _ = decompress(&der);
+        }
+    }
+
+    #[test]
+    fn a_compressed_chain_is_bounded() {
+        let pack = |plain: &[u8], len: usize| {
+            let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+            packer.write_all(plain).unwrap();
+            let packed = packer.finish().unwrap();
+            [&[0, 1][..], &(len as u32).to_be_bytes()[1..], &(packed.len() as u32).to_be_bytes()[1..], &packed].concat()
+        };
+        assert_eq!(decompress(&pack(&[7; 5000], 5000)), Some(vec![7; 5000]));
+        assert_eq!(decompress(&pack(&[7; 5000], 4999)), None);
+        assert_eq!(decompress(&pack(&vec![0; 8 << 20], PLAIN_MAX)), None);
+        assert_eq!(decompress(&pack(&vec![0; PLAIN_MAX + 1], PLAIN_MAX + 1)), None);
+    }
+}

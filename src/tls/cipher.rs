@@ -25,7 +25,7 @@ pub(crate) enum Opener {
     /// TLS 1.2, ChaCha20-Poly1305: the nonce is made of the number.
     Implicit { aead: Aead, iv: [u8; NONCE_LEN] },
     /// TLS 1.0 to 1.2, cipher and MAC apart.
-    Legacy(Legacy),
+    Legacy(Box<Legacy>),
 }
 
 impl Opener {
@@ -44,12 +44,19 @@ impl Opener {
                 Self::Implicit { aead: Aead::new(AeadKind::ChaCha20Poly1305, key)?, iv: iv.try_into().ok()? }
             }
             BulkCipher::Aead(kind) => Self::Explicit { aead: Aead::new(kind, key)?, salt: iv.try_into().ok()? },
-            BulkCipher::Null(kind) => Self::Legacy(Legacy::null(kind, Some(mac))?),
-            BulkCipher::Rc4(kind) => Self::Legacy(Legacy::rc4(kind, mac, key)?),
+            BulkCipher::Null(kind) => Self::Legacy(Legacy::null(kind, Some(mac))?.into()),
+            BulkCipher::Rc4(kind) => Self::Legacy(Legacy::rc4(kind, mac, key)?.into()),
             BulkCipher::Cbc(block, kind) => {
-                Self::Legacy(Legacy::cbc((block, kind), mac, key, iv, handshake.encrypt_then_mac)?)
+                Self::Legacy(Legacy::cbc((block, kind), mac, key, iv, handshake.encrypt_then_mac)?.into())
             }
         })
+    }
+
+    /// What is opened from now on is another record.
+    pub(crate) fn begin_record(&mut self) {
+        if let Self::Legacy(legacy) = self {
+            legacy.begin_record();
+        }
     }
 
     /// Decrypts the record numbered `number` in place. When it does not fit, other

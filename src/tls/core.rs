@@ -428,7 +428,7 @@ impl Core {
             // Without encryption the content is there, whoever wrote it.
             return match self.handshake.suite.and_then(|suite| suite.cipher) {
                 Some(BulkCipher::Null(mac)) => Ok(Legacy::null(mac, None).map(|legacy| Keys {
-                    opener: Opener::Legacy(legacy),
+                    opener: Opener::Legacy(legacy.into()),
                     secret: None,
                     source: SecretSource::InCapture,
                 })),

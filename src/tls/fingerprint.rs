@@ -109,3 +109,58 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::{client_hello, extension};
+
+    /// A browser's hello whose parts and hashes the description of JA4 spells out.
+    #[test]
+    fn fingerprint_of_the_description() {
+        let suites = [
+            0x4a4a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c,
+            0x009d, 0x002f, 0x0035,
+        ];
+        let algorithms = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601u16];
+        let mut signature = 16u16.to_be_bytes().to_vec();
+        algorithms.iter().for_each(|number| signature.extend_from_slice(&number.to_be_bytes()));
+        let bodies: [(u16, &[u8]); 18] = [
+            (0x001b, &[]),
+            (0x0000, b"\0\x04\0\0\x01a"),
+            (0x0033, &[]),
+            (0x0010, b"\0\x0c\x02h2\x08http/1.1"),
+            (0x4469, &[]),
+            (0x0017, &[]),
+            (0x002d, &[]),
+            (0x000d, &signature),
+            (0x0005, &[]),
+            (0x0023, &[]),
+            (0x0012, &[]),
+            (0x002b, &[6, 0x7a, 0x7a, 3, 4, 3, 3]),
+            (0xff01, &[]),
+            (0x000b, &[1, 0]),
+            (0x000a, &[0, 6, 0x5a, 0x5a, 0, 0x1d, 0, 0x17]),
+            (0x0015, &[]),
+            (0x1a1a, &[]),
+            (0x3a3a, &[0]),
+        ];
+        let all: Vec<u8> = bodies.iter().flat_map(|(number, body)| extension(*number, body)).collect();
+        let body = client_hello(0x0303, &[1; 32], &suites, &all);
+        let hello = ClientHello::read(&body).unwrap();
+        assert_eq!(ja4(&hello, Carrier::Tcp), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert_eq!(ja4(&hello, Carrier::Quic), "q13d1516h2_8daaf6152771_e5627efa2ab1");
+        let text = "771,4865-4866-4867-49195-49199-49196-49200-52393-52392-49171-49172-156-157-47-53,\
+                    27-0-51-16-17513-23-45-13-5-35-18-43-65281-11-10-21,29-23,0";
+        assert_eq!(ja3(&hello), hex(&Md5::digest(text)));
+    }
+
+    #[test]
+    fn a_bare_hello_has_a_fingerprint() {
+        let body = client_hello(0x0301, &[1; 32], &[], &[]);
+        let hello = ClientHello::read(&body).unwrap();
+        assert_eq!(ja4(&hello, Carrier::Tcp), "t10i000000_000000000000_000000000000");
+        assert_eq!(alpn_ends(b"\xab\xcd"), "ad");
+        assert_eq!(alpn_ends(b"h"), "hh");
+    }
+}

@@ -184,6 +184,7 @@ impl Half {
     /// Gives the content and the number of records that turned out to be lost.
     pub(crate) fn open(&mut self, record: &mut Record<'_>, next: Option<Keys>) -> Option<(Opened, Turn)> {
         let keys = self.keys.as_mut()?;
+        keys.opener.begin_record();
         self.allowance = self.allowance.saturating_add(record.body.len() as u64 * TRIES_PER_BYTE).min(4 * TRIES);
         let doubt = match self.doubt {
             // Damage in a row may be loss that nobody noticed.

@@ -429,3 +429,6 @@ impl fmt::Debug for KeyLogTail {
         write!(f, "KeyLogTail({} bytes)", self.partial.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

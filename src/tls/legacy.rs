@@ -21,8 +21,8 @@ pub(crate) struct Legacy {
     mac: Option<MacKey>,
     mac_len: usize,
     encrypt_then_mac: bool,
-    /// Offset of the record that was decrypted last: it is decrypted once, however many numbers are tried on its MAC.
-    decrypted: Option<u64>,
+    /// A record is decrypted once, however many numbers are tried on its MAC.
+    is_decrypted: bool,
 }
 
 enum Cipher {
@@ -85,7 +85,7 @@ impl Legacy {
             Some(key) => Some(MacKey::new(kind, key)?),
             None => None,
         };
-        Some(Self { cipher: Cipher::Null, mac, mac_len: kind.size(), encrypt_then_mac: false, decrypted: None })
+        Some(Self { cipher: Cipher::Null, mac, mac_len: kind.size(), encrypt_then_mac: false, is_decrypted: false })
     }
 
     /// RC4.
@@ -111,6 +111,11 @@ impl Legacy {
         Some(Self { cipher: Cipher::Cbc { block, chained_iv }, encrypt_then_mac, ..Self::null(mac_kind, Some(mac))? })
     }
 
+    /// Another record comes.
+    pub(crate) fn begin_record(&mut self) {
+        self.is_decrypted = false;
+    }
+
     /// Decrypts a record in place and checks its MAC as that of record `number`.
     pub(crate) fn open(&mut self, number: u64, record: &mut Record<'_>) -> Result<Opened, NotAuthentic> {
         let (kind, version) = (record.kind, record.version);
@@ -123,14 +128,14 @@ impl Legacy {
                 None => Ok(()),
             };
             if is_ours.is_err() {
-                self.skip_chain(record.offset, sealed);
+                self.skip_chain(sealed);
                 return Err(NotAuthentic);
             }
-            let begin = self.decrypt(record.offset, record.body.get_mut(..end).ok_or(NotAuthentic)?)?;
+            let begin = self.decrypt(record.body.get_mut(..end).ok_or(NotAuthentic)?)?;
             let text = record.body.get(begin..end).ok_or(NotAuthentic)?;
             begin..end - padding(text, 0)?
         } else {
-            let begin = self.decrypt(record.offset, record.body)?;
+            let begin = self.decrypt(record.body)?;
             let text = record.body.get(begin..).ok_or(NotAuthentic)?;
             let padding = if matches!(self.cipher, Cipher::Cbc { .. }) { padding(text, self.mac_len)? } else { 0 };
             let len = text.len().checked_sub(padding + self.mac_len).ok_or(NotAuthentic)?;
@@ -145,8 +150,8 @@ impl Legacy {
     }
 
     /// Decrypts unless that is done; gives the offset at which the content begins.
-    fn decrypt(&mut self, offset: u64, body: &mut [u8]) -> Result<usize, NotAuthentic> {
-        let is_done = self.decrypted.replace(offset) == Some(offset);
+    fn decrypt(&mut self, body: &mut [u8]) -> Result<usize, NotAuthentic> {
+        let is_done = std::mem::replace(&mut self.is_decrypted, true);
         match &mut self.cipher {
             Cipher::Null => Ok(0),
             Cipher::Rc4 { is_adrift: true, .. } => Err(NotAuthentic),
@@ -178,9 +183,9 @@ impl Legacy {
     }
 
     /// Keeps the chain of TLS 1.0 whole over a record that was not decrypted.
-    fn skip_chain(&mut self, offset: u64, sealed: &[u8]) {
+    fn skip_chain(&mut self, sealed: &[u8]) {
         if let Cipher::Cbc { block, chained_iv: Some(iv) } = &mut self.cipher
-            && self.decrypted.replace(offset) != Some(offset)
+            && !std::mem::replace(&mut self.is_decrypted, true)
             && let Some(last) = sealed.len().checked_sub(block.size()).and_then(|at| sealed.get(at..))
         {
             *iv = last.to_vec();

@@ -153,3 +153,47 @@ fn split(bytes: &[u8]) -> Option<(Parts<'_>, &[u8])> {
     let whole = bytes.get(..end)?;
     Some((Parts { kind, whole, body: whole.get(HEADER..)? }, bytes.get(end..)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::{Random, message};
+
+    fn read(limits: &Limits, bytes: &[u8], sizes: &mut dyn FnMut() -> usize) -> (Vec<(u8, Vec<u8>)>, usize) {
+        let budget = Budget::new(1 << 20);
+        let mut reader = MessageReader::new(limits, &budget);
+        let (mut all, mut skipped, mut rest) = (Vec::new(), 0, bytes);
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(sizes().clamp(1, rest.len()));
+            skipped += reader.push(part, Span::default(), &mut |message| {
+                assert_eq!(message.whole.len(), message.body.len() + HEADER);
+                all.push((message.kind, message.body.to_vec()));
+            });
+            assert!(budget.used() <= 2 * limits.tls_message);
+            rest = behind;
+        }
+        assert!(!reader.is_in_message());
+        assert_eq!(budget.used(), 0);
+        (all, skipped)
+    }
+
+    #[test]
+    fn messages_may_be_cut_anywhere() {
+        let limits = Limits { tls_message: 3000, ..Limits::default() };
+        let lens = [0, 1, 300, 0, 2990, 5000, 70_000, 4, 3];
+        let bytes: Vec<u8> =
+            lens.iter().enumerate().flat_map(|(kind, &len)| message(kind as u8, &vec![7; len])).collect();
+        let (whole, _) = read(&limits, &bytes, &mut || usize::MAX);
+        // In one piece even a large message costs nothing; in pieces it is skipped.
+        assert_eq!(whole.len(), lens.len());
+        let small: Vec<_> = whole.iter().filter(|(_, body)| body.len() < 2996).cloned().collect();
+        for size in [1, 2, 3, 4, 5, 100, 1448] {
+            assert_eq!(read(&limits, &bytes, &mut || size), (small.clone(), 2), "{size}");
+        }
+        let mut random = Random(11);
+        for _ in 0..200 {
+            let (got, skipped) = read(&limits, &bytes, &mut || 1 + random.below(2900));
+            assert_eq!((got, skipped), (small.clone(), 2));
+        }
+    }
+}

@@ -223,11 +223,12 @@ impl RecordReader {
     fn cut(&mut self, wants_bodies: bool, out: &mut dyn FnMut(Piece<'_>)) -> bool {
         let rest = self.buffer.get(self.at..).unwrap_or_default();
         if rest.len() < HEADER {
-            if !may_begin_header(rest) && !(self.is_first && rest.first().is_some_and(|&high| high & 0x80 != 0)) {
-                self.lose(out);
-                return true;
+            let may_be_ssl2 = self.is_first && rest.first().is_some_and(|&high| high & 0x80 != 0);
+            if may_begin_header(rest) || may_be_ssl2 {
+                return false;
             }
-            return false;
+            self.lose(out);
+            return true;
         }
         let (kind, version, skip, body) = match (header(rest), ssl2_hello(rest)) {
             (Some((kind, version, body)), _) => (kind, version, HEADER, body),
@@ -346,5 +347,84 @@ impl RecordReader {
         }
         self.at = 0;
         self.lease.set(self.buffer.capacity() + self.marks.capacity() * size_of::<(usize, Span)>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_told_from_other_protocols() {
+        for yes in [
+            &[22, 3, 1, 2, 0, 1][..],
+            &[22, 3, 3, 0, 100],
+            &[22, 3, 0, 0, 100],
+            &[23, 3, 3, 0x40, 0x11],
+            &[23, 3, 4, 0, 22, 9],
+            &[21, 3, 3, 0, 2, 2, 40],
+            &[20, 3, 3, 0, 1, 1],
+            &[0x80, 0x2e, 1, 3, 1, 0, 21],
+            &[0x80, 0x2e, 1, 0, 2, 0, 21],
+        ] {
+            assert_eq!(probe(yes), Probe::Yes, "{yes:?}");
+            for len in 0..5 {
+                assert_eq!(probe(&yes[..len]), Probe::More, "{yes:?} {len}");
+            }
+        }
+        for no in [
+            &b"GET / HTTP/1.1"[..],
+            b"HTTP/1.1 200 OK",
+            b"PRI * HTTP/2.0",
+            b"SSH-2.0-x",
+            &[22, 3, 9, 0, 100],
+            &[22, 3, 1, 0xff, 0xff],
+            &[22, 3, 1, 0, 0],
+            &[20, 3, 3, 0, 2],
+            &[21, 3, 3, 0, 3],
+            &[25, 3, 3, 0, 3],
+            &[0; 16],
+        ] {
+            assert_eq!(probe(no), Probe::No, "{no:?}");
+        }
+        assert_eq!(probe(b"G"), Probe::No);
+    }
+
+    /// However it is cut and wherever a hole lies, the reader neither loses count nor keeps much.
+    #[test]
+    fn small_segments_cost_few_marks() {
+        let budget = Budget::new(1 << 20);
+        let mut reader = RecordReader::new(&budget);
+        let record = [&[23, 3, 3, 0x40, 0][..], &[0; 0x4000]].concat();
+        let mut seen = 0;
+        for (offset, byte) in record.iter().chain(&record).enumerate() {
+            let stamp = Stamp { frame: crate::base::FrameNumber(offset as u64), ..Stamp::default() };
+            reader.push(&[*byte], Span::of(stamp, false), offset as u64, true, &mut |piece| {
+                let Piece::Record(record) = piece else { panic!("{piece:?}") };
+                assert_eq!(record.offset, seen * 0x4005);
+                assert_eq!(record.span.first.frame.0, seen * 0x4005);
+                assert_eq!(record.span.last.frame.0, (seen + 1) * 0x4005 - 1);
+                seen += 1;
+            });
+            assert!(reader.marks.len() <= 8, "{}", reader.marks.len());
+            assert!(budget.used() < 64 << 10);
+        }
+        assert!(seen == 2 && budget.used() < 1024);
+    }
+
+    #[test]
+    fn unwanted_bodies_are_counted() {
+        let mut reader = RecordReader::new(&Budget::new(1 << 20));
+        let record = [&[23, 3, 3, 0, 200][..], &[0; 200]].concat();
+        let stream = record.repeat(10);
+        let (mut skipped, mut whole) = (0, 0);
+        for (at, part) in stream.chunks(64).enumerate() {
+            reader.push(part, Span::default(), at as u64 * 64, false, &mut |piece| match piece {
+                Piece::Skipped { .. } => skipped += 1,
+                Piece::Record(_) => whole += 1,
+                other => panic!("{other:?}"),
+            });
+        }
+        assert_eq!(skipped + whole, 10);
     }
 }

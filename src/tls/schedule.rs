@@ -107,3 +107,54 @@ fn p_hash<M: Mac + KeyInit + Clone>(secret: &[u8], label: &[u8], seed: &[&[u8]],
         a = keyed.clone().chain_update(&a).finalize().into_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::{hex, unhex};
+
+    fn expand(secret: &str, label: &str, context: &str, len: usize) -> String {
+        let made = hkdf_expand_label(Hash::Sha256, &unhex(secret), label.as_bytes(), &unhex(context), len);
+        hex(made.unwrap().as_bytes())
+    }
+
+    /// The values of [RFC 8448 §3](https://www.rfc-editor.org/rfc/rfc8448#section-3).
+    #[test]
+    fn key_schedule_of_rfc_8448() {
+        let early = hkdf_extract(Hash::Sha256, &[0; 32], &[0; 32]).unwrap();
+        assert_eq!(hex(early.as_bytes()), "33ad0a1c607ec03b09e6cd9893680ce210adf300aa1f2660e1b22e10f170f92a");
+        let empty = hex(&Hash::Sha256.digest(b""));
+        let derived = expand(&hex(early.as_bytes()), "derived", &empty, 32);
+        assert_eq!(derived, "6f2615a108c702c5678f54fc9dbab69716c076189c48250cebeac3576c3611ba");
+        let shared = unhex("8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d");
+        let handshake = hkdf_extract(Hash::Sha256, &unhex(&derived), &shared).unwrap();
+        assert_eq!(hex(handshake.as_bytes()), "1dc826e93606aa6fdc0aadc12f741b01046aa6b99f691ed221a9f0ca043fbeac");
+        let server = "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38";
+        assert_eq!(expand(server, "key", "", 16), "3fce516009c21727d0f2e4e86ee403bc");
+        assert_eq!(expand(server, "iv", "", 12), "5d313eb2671276ee13000b30");
+        let client = "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
+        assert_eq!(expand(client, "key", "", 16), "17422dda596ed5d9acd890e3c63f5051");
+        assert_eq!(expand(client, "iv", "", 12), "5b78923dee08579033e523d9");
+    }
+
+    #[test]
+    fn a_secret_of_another_length_is_refused() {
+        assert!(hkdf_expand_label(Hash::Sha384, &[1; 32], b"key", b"", 16).is_none());
+        assert!(hkdf_expand_label(Hash::Sha256, &[1; 32], b"key", b"", 65).is_none());
+        assert!(hkdf_expand_label(Hash::Sha256, &[1; 32], &[b'x'; 250], b"", 16).is_none());
+    }
+
+    /// The vector that was published on the TLS mailing list for the PRF of TLS 1.2 with SHA-256.
+    #[test]
+    fn prf_of_tls12() {
+        let mut out = [0; 100];
+        let (secret, seed) = (unhex("9bbe436ba940f017b17652849a71db35"), unhex("a0ba9f936cda311827a6f796ffd5198c"));
+        prf(Hash::Sha256, &secret, b"test label", &[&seed[..5], &seed[5..]], &mut out);
+        assert_eq!(
+            hex(&out),
+            "e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a6b301791e90d35c9c9a46b4e14baf9af\
+             0fa022f7077def17abfd3797c0564bab4fbc91666e9def9b97fce34f796789baa48082d122ee42c5a72e5a5110fff701\
+             87347b66"
+        );
+    }
+}
