@@ -516,8 +516,11 @@ impl Connection {
                 self.add_id(side, id, Some(token));
             }
         }
-        if let Some(stamp) = complete {
-            self.facts.established.get_or_insert(stamp);
+        // Short headers were only a guess.
+        if let Some(stamp) = complete
+            && self.facts.established.is_none_or(|guess| guess.frame > stamp.frame)
+        {
+            self.facts.established = Some(stamp);
         }
         if any {
             let decryption = std::mem::take(&mut self.facts.tls.decryption);

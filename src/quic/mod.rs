@@ -25,3 +25,6 @@ pub mod version;
 
 pub use connections::{Connections, Slot};
 pub use event::{CloseReason, Facts, QuicEvent};
+
+#[cfg(test)]
+mod tests;

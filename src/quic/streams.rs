@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::QuicEvent;
 use super::numbers::Numbers;
 use super::ranges::Ranges;
-use crate::base::{Budget, Limits, Span, Stamp};
+use crate::base::{Budget, Limits, Span, Stamp, Timestamp};
 use crate::tcp::reassembly::{Assembler, Stored};
 use crate::tcp::{Side, StreamEvent};
 
@@ -364,12 +364,14 @@ impl Half {
     }
 
     fn give_up(&mut self, until: u64, stamp: Stamp, stream: u64, side: Side, tally: &mut Tally, out: &mut Out<'_>) {
-        self.assembler.give_up(until, stamp, &mut |event| {
+        let out = &mut |event: StreamEvent<'_>| {
             if let StreamEvent::Gap { len, .. } = event {
                 tally.lost = tally.lost.saturating_add(len);
                 tally.gaps += 1;
             }
             out(QuicEvent::Stream(stream, side, event));
-        });
+        };
+        self.assembler.give_up(until, stamp, out);
+        self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out);
     }
 }
