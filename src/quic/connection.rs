@@ -341,17 +341,16 @@ impl Connection {
                 }
                 self.unopened(datagram, shared, false);
             }
-            Opened::Plain(unmasked, _) => {
+            Opened::Plain { number, payload } => {
                 if sealed.level != Level::Initial && !self.opened {
                     self.opened = true;
                     self.tell_decryption();
                 }
                 let Sealed { level, .. } = sealed;
-                let packet = Packet { level, side, number: unmasked.number, stamp, selected: datagram.selected };
+                let packet = Packet { level, side, number, stamp, selected: datagram.selected };
                 // The plaintext lies in the scratch buffer, which nothing else uses while the frames are read.
                 let scratch = std::mem::take(shared.scratch);
-                let plain = unmasked.header_len..scratch.len().saturating_sub(TAG_LEN);
-                self.frames(packet, scratch.get(plain).unwrap_or_default(), shared, out);
+                self.frames(packet, scratch.get(payload).unwrap_or_default(), shared, out);
                 *shared.scratch = scratch;
                 if level == Level::OneRtt {
                     self.facts.key_updates[side.index()] = self.keys.updates(side);
@@ -424,7 +423,7 @@ impl Connection {
         let sealed = Sealed { level: Level::OneRtt, side, version: None, bytes, number_at: 1 + id.len() };
         let largest = self.numbers[Level::OneRtt.space()][side.index()].largest();
         match self.keys.open(&sealed, largest, scratch) {
-            Opened::Plain(..) => Some(true),
+            Opened::Plain { .. } => Some(true),
             Opened::Failed => Some(false),
             Opened::NoKeys => None,
         }
@@ -534,9 +533,6 @@ impl Connection {
         }
     }
 }
-
-/// Bytes of the tag of every cipher in QUIC.
-const TAG_LEN: usize = 16;
 
 /// A packet that was opened.
 #[derive(Clone, Copy)]

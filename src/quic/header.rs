@@ -108,7 +108,7 @@ pub fn parse(bytes: &[u8], cut: usize) -> Result<Header<'_>, Short> {
         }
         let (dcid, scid) = (connection_id(&mut reader)?, connection_id(&mut reader)?);
         let versions = reader.remaining() + cut;
-        return if versions >= 4 && versions % 4 == 0 {
+        return if versions >= 4 && versions.is_multiple_of(4) {
             Ok(Header::VersionNegotiation { dcid, scid })
         } else {
             Err(Short)

@@ -1,5 +1,7 @@
 //! The keys of one connection as they become known.
 
+use std::ops::Range;
+
 use super::header::ConnectionId;
 use super::protection::{Cipher, Keys, Level, Phases, Unmasked, initial_keys, label_of};
 use super::version::Version;
@@ -8,10 +10,15 @@ use crate::tls::keylog::Random;
 use crate::tls::{KeyLog, SecretSource};
 
 /// What opening a packet came to.
-#[derive(Debug)]
-pub enum Opened<'p> {
-    /// Header without protection, and the frames.
-    Plain(Unmasked, &'p [u8]),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It is authentic.
+    Plain {
+        /// Packet number.
+        number: u64,
+        /// Where its frames lie in the buffer.
+        payload: Range<usize>,
+    },
     /// There are no keys for this level yet.
     NoKeys,
     /// The keys do not fit.
@@ -111,7 +118,7 @@ impl KeyRing {
     }
 
     /// Opens a packet, which is copied to `scratch` and decrypted there.
-    pub fn open<'p>(&mut self, packet: &Sealed<'_>, largest: Option<u64>, scratch: &'p mut Vec<u8>) -> Opened<'p> {
+    pub fn open(&mut self, packet: &Sealed<'_>, largest: Option<u64>, scratch: &mut Vec<u8>) -> Opened {
         let &Sealed { level, side, version, bytes, number_at } = packet;
         if !self.has(level, side) {
             return Opened::NoKeys;
@@ -138,10 +145,10 @@ impl KeyRing {
             }
         };
         match found {
-            Some((unmasked, len)) => match scratch.get(unmasked.header_len..unmasked.header_len + len) {
-                Some(plain) => Opened::Plain(unmasked, plain),
-                None => Opened::Failed,
-            },
+            Some((unmasked, len)) => {
+                let payload = unmasked.header_len..unmasked.header_len.saturating_add(len);
+                Opened::Plain { number: unmasked.number, payload }
+            }
             None => Opened::Failed,
         }
     }

@@ -29,11 +29,11 @@ struct Key(u64);
 
 impl Key {
     fn of(stream: u64) -> Self {
-        Self(stream << 62 | stream >> 2)
+        Self(stream.rotate_right(2))
     }
 
     fn stream(self) -> u64 {
-        self.0 << 2 | self.0 >> 62
+        self.0.rotate_left(2)
     }
 
     fn kind(self) -> usize {
