@@ -93,7 +93,10 @@ impl Moments {
         }
         let tls = match connection.transport {
             TransportFacts::Quic(_) => Some((opened, end)),
-            TransportFacts::Tcp => tls.map(|(start, finished)| (start.clamp(opened, end), finished.clamp(opened, end))),
+            TransportFacts::Tcp => tls.map(|(start, finished)| {
+                let start = start.clamp(opened, end);
+                (start, finished.clamp(start, end))
+            }),
         };
         Some(((opened, end), tls))
     }
