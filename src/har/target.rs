@@ -17,11 +17,11 @@ use crate::net::Endpoint;
 pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endpoint) -> Option<Url> {
     let target = head.target.as_slice();
     let absolute = split_absolute(target);
-    let scheme = absolute.map(|(scheme, _, _)| scheme).or(head.scheme.as_deref());
-    let is_secure = match scheme {
-        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss") => true,
-        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"ws") => is_secure,
-        _ => is_secure,
+    let is_tls = |scheme: &[u8]| scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss");
+    let is_secure = match absolute {
+        Some((scheme, _, _)) => is_tls(scheme),
+        // Some gRPC clients send `:scheme http` over TLS.
+        None => is_secure || head.scheme.as_deref().is_some_and(is_tls),
     };
     let scheme = match (is_websocket, is_secure) {
         (false, false) => "http",
@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn every_form_of_target_becomes_absolute() {
-        let cases: &[(&str, &[u8], Option<&[u8]>, &str)] = &[
+        type Case = (&'static str, &'static [u8], Option<&'static [u8]>, &'static str);
+        let cases: &[Case] = &[
             ("GET", b"/a?b=c#d", Some(b"Example.COM:80"), "http://example.com/a?b=c"),
             ("GET", b"/", Some(b"[2001:DB8:0::2]:8080"), "http://[2001:db8::2]:8080/"),
             ("GET", b"/x", None, "http://[2001:db8::1]:8080/x"),
@@ -175,6 +176,7 @@ mod tests {
             assert_eq!(&shown(&head(method, target, *host), false, false), expected);
         }
         assert_eq!(shown(&head("GET", b"/chat", Some(b"h:443")), true, true), "wss://h/chat");
+        assert_eq!(shown(&head("GET", b"http://h/p", Some(b"proxy")), true, false), "http://h/p");
         assert_eq!(shown(&head("GET", b"/chat", Some(b"h")), false, true), "ws://h/chat");
     }
 
