@@ -2,16 +2,16 @@
 
 use super::layer::{Done, Layer, Shared};
 use crate::base::{FrameNumber, Stamp};
-use crate::exchange::{Connection, ConnectionId, TransportFacts};
+use crate::exchange::{Connection, ConnectionId, Exchange, TransportFacts};
 use crate::http::Abort;
 use crate::tcp::{CloseReason, Facts, Side, StreamEvent};
 
 /// Frame comments remembered for a connection until an exchange takes them.
 const COMMENTS_KEPT: usize = 64;
 
-/// A TCP connection.
-pub(super) struct Flow {
-    layer: Layer,
+/// What is counted of every connection, whatever carries it.
+#[derive(Default)]
+pub(super) struct Ledger {
     /// Ordinal of the next request.
     pub(super) number: u32,
     /// Exchanges handed on.
@@ -19,29 +19,45 @@ pub(super) struct Flow {
     comments: Vec<(FrameNumber, String)>,
 }
 
-impl Flow {
-    pub(super) fn new() -> Self {
-        Self { layer: Layer::new(0), number: 0, exchanges: 0, comments: Vec::new() }
-    }
-
-    pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
-        self.layer.push(side, event, shared, done);
-    }
-
-    pub(super) fn finish(&mut self, reason: CloseReason, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
-        self.layer.finish(abort(reason), stamp, shared, done);
-    }
-
+impl Ledger {
     /// Remembers what somebody wrote to a frame of this connection.
-    pub(super) fn comment(&mut self, frame: FrameNumber, text: &str) {
+    pub(super) fn comment(&mut self, frame: FrameNumber, text: String) {
         if self.comments.len() < COMMENTS_KEPT {
-            self.comments.push((frame, text.to_owned()));
+            self.comments.push((frame, text));
         }
     }
 
-    /// Takes the comments written to frames of an exchange.
-    pub(super) fn comments(&mut self, from: FrameNumber, to: FrameNumber) -> Vec<String> {
-        self.comments.extract_if(.., |(frame, _)| (from..=to).contains(frame)).map(|(_, text)| text).collect()
+    /// Counts an exchange and gives it the comments written to its frames.
+    pub(super) fn enter(&mut self, exchange: &mut Exchange) {
+        let from = exchange.request.start.frame;
+        let to = exchange.response.as_ref().map_or(exchange.request.end, |response| response.end).frame;
+        let of_it = self.comments.extract_if(.., |(frame, _)| (from..=to).contains(frame));
+        exchange.comments = of_it.map(|(_, text)| text).collect();
+        self.exchanges += 1;
+    }
+}
+
+/// A TCP connection.
+pub(super) struct Flow {
+    layer: Layer,
+    pub(super) ledger: Ledger,
+}
+
+impl Flow {
+    pub(super) fn new() -> Self {
+        Self { layer: Layer::new(0), ledger: Ledger::default() }
+    }
+
+    pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+        shared.number = self.ledger.number;
+        self.layer.push(side, event, shared, done);
+        self.ledger.number = shared.number;
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        shared.number = self.ledger.number;
+        self.layer.finish(abort(reason), stamp, shared, done);
+        self.ledger.number = shared.number;
     }
 
     /// What is known about the connection now.
@@ -50,7 +66,7 @@ impl Flow {
         self.layer.anomalies(&mut connection.anomalies, keep);
         connection.tls = self.layer.tls().cloned();
         connection.protocol = self.layer.protocol().to_owned();
-        connection.exchanges = self.exchanges;
+        connection.exchanges = self.ledger.exchanges;
         if self.layer.is_flipped() {
             std::mem::swap(&mut connection.client, &mut connection.server);
             connection.loss.reverse();

@@ -16,7 +16,7 @@ pub(super) struct Shared<'s> {
     pub(super) keys: &'s KeyLog,
     pub(super) spool: &'s mut Spool,
     /// Ordinal of the next request on the connection.
-    pub(super) number: &'s mut u32,
+    pub(super) number: u32,
 }
 
 /// An exchange that is over, and the TLS session it came through.
@@ -183,7 +183,7 @@ struct Web {
 }
 
 /// What runs inside CONNECT tunnels and upgraded connections.
-struct Tunnels {
+pub(super) struct Tunnels {
     open: BTreeMap<StreamId, Tunnel>,
     /// Layers above the ones inside.
     depth: usize,
@@ -199,8 +199,7 @@ struct Tunnel {
 
 impl Web {
     fn new(depth: usize, secure: bool) -> Self {
-        let tunnels = Tunnels { open: BTreeMap::new(), depth, anomalies: Anomalies::default() };
-        Self { inside: None, tunnels, secure }
+        Self { inside: None, tunnels: Tunnels::new(depth), secure }
     }
 
     fn push(
@@ -219,7 +218,7 @@ impl Web {
         let tunnels = &mut self.tunnels;
         conversation.push(side, event, &mut |event| {
             tunnels.take(&event, shared, done);
-            tracker.push(event, shared.number, shared.spool, &mut |exchange| done(exchange, None));
+            tracker.push(event, &mut shared.number, shared.spool, &mut |exchange| done(exchange, None));
         });
     }
 
@@ -228,11 +227,9 @@ impl Web {
         let tunnels = &mut self.tunnels;
         conversation.finish(reason, stamp, &mut |event| {
             tunnels.take(&event, shared, done);
-            tracker.push(event, shared.number, shared.spool, &mut |exchange| done(exchange, None));
+            tracker.push(event, &mut shared.number, shared.spool, &mut |exchange| done(exchange, None));
         });
-        for stream in tunnels.open.keys().copied().collect::<Vec<_>>() {
-            tunnels.close(stream, reason, stamp, shared, done);
-        }
+        tunnels.finish(reason, stamp, shared, done);
         tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
     }
 
@@ -252,16 +249,17 @@ impl Web {
         if let Some((conversation, _)) = &self.inside {
             into.merge(conversation.anomalies(), keep);
         }
-        into.merge(&self.tunnels.anomalies, keep);
-        for tunnel in self.tunnels.open.values() {
-            tunnel.layer.anomalies(into, keep);
-        }
+        self.tunnels.anomalies(into, keep);
     }
 }
 
 impl Tunnels {
+    pub(super) fn new(depth: usize) -> Self {
+        Self { open: BTreeMap::new(), depth, anomalies: Anomalies::default() }
+    }
+
     /// Passes the bytes of a tunnel to the layer inside it; opens and closes tunnels.
-    fn take(&mut self, event: &HttpEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
+    pub(super) fn take(&mut self, event: &HttpEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
         let stream = event.stream;
         if let HttpEventKind::Upgrade(Upgrade::Tunnel | Upgrade::Other) = event.kind {
             if self.depth < shared.options.limits.tunnel_depth {
@@ -282,6 +280,21 @@ impl Tunnels {
         }
         if tunnel.ended == [true; 2] {
             self.close(stream, reason, stamp, shared, done);
+        }
+    }
+
+    /// The connection is over, and with it every tunnel.
+    pub(super) fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+        for stream in self.open.keys().copied().collect::<Vec<_>>() {
+            self.close(stream, reason, stamp, shared, done);
+        }
+    }
+
+    /// Faults inside tunnels.
+    pub(super) fn anomalies(&self, into: &mut Anomalies, keep: usize) {
+        into.merge(&self.anomalies, keep);
+        for tunnel in self.open.values() {
+            tunnel.layer.anomalies(into, keep);
         }
     }
 

@@ -3,6 +3,7 @@
 mod flow;
 mod layer;
 pub mod options;
+mod quic;
 mod upper;
 
 pub use options::Options;
@@ -86,7 +87,8 @@ impl Engine {
     fn evict(&mut self, now: Timestamp) {
         let Self { tcp, upper, budget, .. } = self;
         while budget.is_overdrawn() {
-            if !tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event)) {
+            let is_tcp = tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event));
+            if !is_tcp && !upper.evict_quic() {
                 break;
             }
         }
@@ -97,17 +99,18 @@ impl Engine {
         let Self { tcp, upper, .. } = self;
         let idle = upper.options.limits.idle;
         tcp.expire(now, idle, &mut |slot, facts, event| upper.tcp(slot, facts, event));
+        upper.expire_quic(now);
     }
 
     /// The first write that failed, to the temporary file or of a line; once.
     pub fn failure(&mut self) -> Option<har::WriteError> {
-        let Upper { spool, failure, .. } = &mut self.upper;
-        failure.take().or_else(|| spool.failure().map(har::WriteError::Spool))
+        let desk = &mut self.upper.desk;
+        desk.failure.take().or_else(|| desk.spool.failure().map(har::WriteError::Spool))
     }
 
     /// Entries handed on so far.
     pub fn entries(&self) -> u64 {
-        self.upper.entries
+        self.upper.desk.entries
     }
 
     /// The capture ends: all connections are closed. What is left is the writer, its spool, and what was seen besides.
@@ -127,7 +130,7 @@ impl Engine {
         };
         match self.failure() {
             Some(error) => Err(error),
-            None => Ok((self.upper.writer, self.upper.spool, seen)),
+            None => Ok((self.upper.desk.writer, self.upper.desk.spool, seen)),
         }
     }
 }
