@@ -56,6 +56,8 @@ pub struct Limits {
     pub header_fields: usize,
     /// Octets of one HPACK or QPACK dynamic table (RFC 7541 §4.2); of a larger one the newest entries are kept.
     pub header_table: usize,
+    /// Bytes of the streams of one HTTP/3 connection held back until their header blocks can be decoded (RFC 9204 §2.1.2).
+    pub blocked: usize,
     /// Exchanges that may be open at once on one connection (pipelined, or streams).
     pub open_exchanges: usize,
     /// Decoded bytes of one body that are kept; the rest is counted, not kept.
@@ -109,6 +111,7 @@ impl Default for Limits {
             head: 256 * KIB,
             header_fields: 1000,
             header_table: 128 * KIB,
+            blocked: MIB,
             open_exchanges: 1000,
             body: 256 << 20,
             body_ratio: 1100,

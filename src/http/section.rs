@@ -203,6 +203,12 @@ impl Section {
         (self.headers, faults)
     }
 
+    /// Allocated bytes.
+    pub fn allocated(&self) -> usize {
+        let pseudo = [&self.method, &self.target, &self.scheme, &self.authority, &self.protocol];
+        self.headers.allocated() + pseudo.into_iter().flatten().map(Vec::capacity).sum::<usize>()
+    }
+
     fn faults(&self) -> Faults {
         Faults { is_malformed: self.is_malformed, is_cut: self.is_cut, has_unknown: self.has_unknown }
     }

@@ -266,8 +266,8 @@ impl Stream {
     pub fn end(&mut self, side: Side, span: Span, out: Sink<'_>) {
         match self.progress(side) {
             Progress::Body => {}
-            // The head is missing.
-            Progress::Idle => return self.abort(side, Abort::Lost, span.last, out),
+            // There was no head.
+            Progress::Idle => return self.abort(side, Abort::Malformed, span.last, out),
             Progress::Done => return,
         }
         self.tell_end_lack(side, span.last, out);
@@ -285,6 +285,16 @@ impl Stream {
         // The end of the request is among what is missing; waiting for it would keep the exchange for ever.
         if side == Side::Server && self.message(Side::Client).is_torn {
             self.abort(Side::Client, Abort::Lost, span.last, out);
+        }
+    }
+
+    /// The sender of a message sends no more: what came is all of it, unless frames are missing.
+    pub fn finish(&mut self, side: Side, span: Span, out: Sink<'_>) {
+        let message = self.message(side);
+        if message.is_torn && message.stated != Some(message.content) {
+            self.abort(side, Abort::Lost, span.last, out);
+        } else {
+            self.end(side, span, out);
         }
     }
 

@@ -63,6 +63,16 @@ impl Decoder {
         self.max_capacity = Some(max_capacity);
     }
 
+    /// True once the receiving side's SETTINGS have come.
+    pub fn has_settings(&self) -> bool {
+        self.max_capacity.is_some()
+    }
+
+    /// True when inserts are missing.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost
+    }
+
     /// Inserts so far.
     pub fn inserted(&self) -> u64 {
         self.table.inserted()
