@@ -293,7 +293,7 @@ fn a_hole_costs_only_the_records_it_touches() {
                 let mut was_hit = false;
                 for (number, pair) in ends.windows(2).enumerate() {
                     let is_hit = pair[0] < at + len && at < pair[1];
-                    let is_spared = !is_hit && !(was_hit && is_chained);
+                    let is_spared = !(is_hit || was_hit && is_chained);
                     if is_spared {
                         expected.push((offset, lens[number]));
                     }
