@@ -81,8 +81,16 @@ pub(super) struct Connection {
     /// A packet did not open with keys from secrets.
     failed: bool,
     keys_changed: bool,
+    /// State of the key log when it was last asked.
+    revision: Option<u64>,
+    /// Times the client began anew, after a Retry or a version negotiation. Each one tries held packets again, and real
+    /// connections have one or two.
+    restarts: u8,
     lease: Lease,
 }
+
+/// Restarts of one connection that are followed.
+const RESTARTS_KEPT: u8 = 4;
 
 impl Connection {
     pub fn new(
@@ -136,6 +144,8 @@ impl Connection {
             opened: false,
             failed: false,
             keys_changed: false,
+            revision: None,
+            restarts: 0,
             lease: budget.lease(),
         };
         if version.is_err() {
@@ -158,9 +168,9 @@ impl Connection {
         self.keys.has(Level::Initial, Side::Client)
     }
 
-    /// True when the server has answered.
-    pub fn is_answered(&self) -> bool {
-        self.answered
+    /// True when this may be the first Initial of the client that is known, or the first after a Retry that is not.
+    pub fn may_begin(&self, has_token: bool) -> bool {
+        !self.has_begun() || !self.answered && has_token && self.restarts < RESTARTS_KEPT
     }
 
     /// True when a short header may have its fixed bit unset.
@@ -187,6 +197,7 @@ impl Connection {
         self.facts.opened.get_or_insert(stamp);
         self.add_id(Side::Server, dcid, None);
         self.add_id(Side::Client, scid, None);
+        self.restarts = self.restarts.saturating_add(1);
         self.keys_changed = true;
     }
 
@@ -216,7 +227,9 @@ impl Connection {
         if cut > 0 {
             self.note(AnomalyKind::PacketCut, stamp, shared.limits);
         }
-        self.look_up(shared);
+        if self.revision != Some(shared.keys.revision()) {
+            self.look_up(shared);
+        }
         self.drain(shared, out);
         let mut rest = datagram;
         while let Some(packet) = take_packet(&mut rest) {
@@ -268,6 +281,7 @@ impl Connection {
 
     /// Asks the key log when there is something new to ask for.
     fn look_up(&mut self, shared: &Shared<'_>) {
+        self.revision = Some(shared.keys.revision());
         let handshake = self.crypto.handshake();
         let (Some(random), Some(version)) = (handshake.client_random, self.version) else { return };
         let cipher = self.crypto.cipher().and_then(Result::ok);
@@ -335,7 +349,7 @@ impl Connection {
         match self.keys.open(&sealed, largest, shared.scratch) {
             Opened::NoKeys => self.unopened(datagram, shared, true),
             Opened::Failed => {
-                if sealed.level != Level::Initial && !self.opened {
+                if sealed.level != Level::Initial && !self.opened && !self.failed {
                     self.failed = true;
                     self.tell_decryption();
                 }
@@ -368,7 +382,8 @@ impl Connection {
         };
         self.facts.early_data |= level == Level::ZeroRtt;
         // The server decides on the version; the client's first one holds until then.
-        if side == Side::Server || !self.answered {
+        if (side == Side::Server || !self.answered) && self.version != Some(long.version) {
+            self.revision = None;
             self.version = Some(long.version);
             self.facts.version = long.version.number();
         }
@@ -398,19 +413,22 @@ impl Connection {
     /// The server asks for a token: the client begins again, and keys follow from the id that the server chose.
     fn retry(&mut self, retry: &Long<'_>, side: Side) {
         if side == Side::Server
+            && self.restarts < RESTARTS_KEPT
             && let Some(original) = self.keys.initial_id()
             && retry::is_genuine(retry, &original)
         {
             self.answered = false;
             self.keys.set_initial(retry.version, retry.scid);
             self.add_id(Side::Server, retry.scid, None);
+            self.restarts += 1;
             self.keys_changed = true;
         }
     }
 
     /// The server speaks another version: what the client says next is a new handshake.
     fn negotiate(&mut self, side: Side, shared: &Shared<'_>) {
-        if side == Side::Server && self.crypto.handshake().server_random.is_none() {
+        let is_open = self.crypto.handshake().server_random.is_some();
+        if side == Side::Server && !is_open && self.restarts < RESTARTS_KEPT {
             self.crypto = Crypto::new(shared.limits, shared.budget);
             self.numbers = Default::default();
             self.keys = KeyRing::default();

@@ -244,9 +244,7 @@ impl Connections {
     ) -> Option<(u32, Side)> {
         let stamp = incoming.packet.stamp;
         let begins = found.filter(|&(slot, _)| {
-            self.connection(slot).is_some_and(|connection| {
-                !connection.has_begun() || !connection.is_answered() && !long.token.is_empty()
-            })
+            self.connection(slot).is_some_and(|connection| connection.may_begin(!long.token.is_empty()))
         });
         let slot = match begins {
             Some((slot, side)) => {

@@ -177,3 +177,26 @@ fn crypto_floods_break_only_themselves() {
     let facts = run_with(&sent, &session.keys(), &small()).closed.pop().unwrap().2;
     assert_eq!(facts.anomalies.count(AnomalyKind::RecordMalformed), 1);
 }
+
+/// Whoever knows the id can write a Retry: a chain of them must not try held packets again and again.
+#[test]
+fn endless_retries_stop_counting() {
+    let session = session(57);
+    let mut ours = End::new(&session, Side::Client, ODCID, CLIENT_ID, ODCID);
+    let mut sent = vec![Sent::by(
+        Side::Client,
+        0,
+        ours.initial(&crypto(0, &session.client_hello("retry.test", false, &[])), 1160),
+    )];
+    let mut original = ODCID.to_vec();
+    for at in 0..50u8 {
+        let next = vec![at; 8];
+        let theirs = End::new(&session, Side::Server, CLIENT_ID, &next, &original);
+        sent.push(Sent::by(Side::Server, 1, theirs.retry(&original, b"token")));
+        original = next;
+    }
+    let (_, _, rest) = usual(&session);
+    sent.extend_from_slice(&rest[1..]);
+    push_within(&sent, &session.keys(), &small(), 100 << 10);
+    assert_eq!(run_with(&sent, &session.keys(), &small()).opened.len(), 1);
+}
