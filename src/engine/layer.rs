@@ -167,7 +167,11 @@ fn through(
 ) {
     let alpn = session.info().alpn.clone();
     let mut over: Vec<(Exchange, Option<TlsInfo>)> = Vec::new();
-    feed(session, &mut |side, event| {
+    feed(session, &mut |side, mut event| {
+        // A client can read no byte of a record before the whole record is there and its tag was checked.
+        if let (Side::Server, StreamEvent::Data(chunk)) = (side, &mut event) {
+            chunk.span.first.time = chunk.span.last.time;
+        }
         web.push(side, event, alpn.as_deref(), shared, &mut |exchange, inner| over.push((exchange, inner.cloned())));
     });
     for (exchange, inner) in over {

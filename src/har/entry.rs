@@ -100,7 +100,9 @@ impl Writing<'_> {
         let asked = self.exchange.request.head.version;
         let Some(response) = &self.exchange.response else { return "unknown" };
         let answered = response.head.version;
-        let version = if rank(answered) < rank(asked) { answered } else { asked };
+        // An answer in a higher version than HTTP/1.1 came through an upgrade.
+        let is_upgraded = rank(answered) > rank(Version::Http11);
+        let version = if is_upgraded || rank(answered) < rank(asked) { answered } else { asked };
         match version {
             Version::Http09 => "HTTP/0.9",
             Version::Http10 => "HTTP/1.0",
