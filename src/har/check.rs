@@ -72,7 +72,8 @@ fn entry(entry: &Value, place: &str) {
     ];
     only(request, &standard, place);
     let url = url::Url::parse(text(&request["url"])).expect(place);
-    assert_eq!(url.as_str(), request["url"], "{place}: not normalised");
+    let written = text(&request["url"]);
+    assert!(url.as_str() == written || written.contains("/."), "{place}: not normalised, and no dot segments");
     assert!(url.fragment().is_none() && url.has_host() && url.as_str().is_ascii(), "{place}");
     let standard = [
         "status",
