@@ -100,6 +100,12 @@ impl Conversation {
 
     /// The capture ended, or the state is given up: closes every open message.
     pub fn finish(&mut self, reason: Abort, stamp: Stamp, out: &mut dyn FnMut(HttpEvent<'_>)) {
+        if let State::Undecided(detection) = &self.state
+            && let Some(client) = Side::BOTH.into_iter().find(|&side| detection.is_cut_request(side))
+        {
+            self.is_flipped = client == Side::Server;
+            self.decide(Start::Request, out);
+        }
         match &mut self.state {
             State::Http1(connection) => connection.finish(reason, stamp, out),
             State::Http2(connection) => connection.finish(reason, stamp, out),
@@ -143,6 +149,10 @@ impl Conversation {
         let State::Undecided(detection) = &mut self.state else { return };
         let found = match event {
             StreamEvent::Data(chunk) => detection.data(side, chunk, &self.limits),
+            _ if detection.is_cut_request(side) => {
+                detection.held.push(side, event);
+                Start::Request
+            }
             StreamEvent::Gap { len, stamp } => {
                 detection.discard(side, len.max(1), stamp);
                 Start::No
@@ -210,7 +220,9 @@ impl Detection {
             }
             Start::More | Start::No => {
                 self.discard(side, (before.len() + chunk.data.len()) as u64, chunk.span.first);
-                self.search(side, chunk, limits)
+                // What was held spoiled it: the chunk alone may begin with a message.
+                let is_start = !before.is_empty() && detect::start(chunk.data, false) != Start::No;
+                self.search(side, chunk, is_start, limits)
             }
             Start::Request | Start::Response | Start::Http2 => {
                 self.held.push(side, StreamEvent::Data(chunk));
@@ -219,8 +231,12 @@ impl Detection {
         }
     }
 
-    /// Searches bytes that do not begin with a message for one that begins at a line.
-    fn search(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) -> Start {
+    /// Searches for a message that begins at a line, or, with `is_start`, at the first byte.
+    fn search(&mut self, side: Side, chunk: Chunk<'_>, is_start: bool, limits: &Limits) -> Start {
+        if is_start {
+            self.held.push(side, StreamEvent::Data(chunk));
+            return detect::start(chunk.data, false);
+        }
         if self.opening(side).garbage > limits.detect as u64 {
             // Only the starts of chunks are looked at from here on.
             return Start::No;
@@ -236,6 +252,11 @@ impl Detection {
             }
         }
         Start::No
+    }
+
+    /// True when nothing more than the rest of a request line is missing to know that the side is a client.
+    fn is_cut_request(&self, side: Side) -> bool {
+        detect::cut_request_line(&self.held.bytes_of(side)).is_some()
     }
 
     /// Bytes of that side are no HTTP, or missing: forgets what is held of it.

@@ -8,6 +8,9 @@ use super::h2::PREFACE;
 /// Longest method: registered ones have at most 17 bytes; longer words are text of something else.
 const METHOD_MAX: usize = 32;
 
+/// Longest version number that is taken for one.
+const VERSION_MAX: usize = 8;
+
 /// What the first bytes of a direction are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -139,30 +142,51 @@ pub fn may_be_request_line(bytes: &[u8]) -> bool {
     }
 }
 
-/// True when bytes without a line end may be the start of a status line.
-pub fn may_be_status_line(bytes: &[u8]) -> bool {
-    const PATTERNS: [&[u8]; 3] = [b"HTTP/d.d ddd", b"HTTP/d.dd ddd", b"ICY ddd"];
-    PATTERNS.iter().any(|pattern| {
-        bytes.iter().zip(*pattern).all(|(byte, wanted)| match wanted {
-            b'd' => byte.is_ascii_digit(),
-            wanted => byte == wanted,
-        })
+/// Reads a request line whose end is missing: a well-known method and at least a part of the target.
+pub fn cut_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
+    if !has_known_method(line) {
+        return None;
+    }
+    let line = trim_end(line);
+    let space = memchr(b' ', line)?;
+    let (method, rest) = (&line[..space], line[space..].trim_ascii_start());
+    let last = rest.iter().rposition(|&byte| byte == b' ').map_or(0, |at| at + 1);
+    let (target, word) = rest.split_at(last);
+    let is_version = last > 0 && (version(word).is_some() || b"HTTP/".starts_with(word));
+    let target = if is_version { trim_end(target) } else { rest };
+    let is_target = matches!(target.first(), Some(b'/' | b'*')) || target.starts_with(b"http") || method == b"CONNECT";
+    let version = if is_version { version(word) } else { None };
+    (is_target && !target.is_empty() && !target.iter().any(u8::is_ascii_control)).then_some(RequestLine {
+        method,
+        target,
+        version: version.unwrap_or(Version::Http11),
     })
 }
 
-/// `HTTP/` and two numbers. Whatever writes HTTP/1 syntax with a higher number than 1.0 is read as 1.1.
-fn version(word: &[u8]) -> Option<Version> {
-    let numbers = word.strip_prefix(b"HTTP/")?;
-    let dot = memchr(b'.', numbers)?;
-    let (major, minor) = (&numbers[..dot], &numbers[dot + 1..]);
-    let is_number = |part: &[u8]| (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
-    if !is_number(major) || !is_number(minor) {
-        return None;
+/// True when bytes without a line end may be the start of a status line.
+pub fn may_be_status_line(bytes: &[u8]) -> bool {
+    let name: &[u8] = if bytes.starts_with(b"I") { b"ICY" } else { b"HTTP/" };
+    let shared = bytes.len().min(name.len());
+    if bytes[..shared] != name[..shared] {
+        return false;
     }
-    match (major, minor) {
-        (b"1", b"0") => Some(Version::Http10),
-        (b"0", b"9") => Some(Version::Http09),
-        _ => Some(Version::Http11),
+    let rest = &bytes[shared..];
+    let number = rest.iter().take(VERSION_MAX + 1).take_while(|&&byte| !matches!(byte, b' ' | b'\t')).count();
+    if number > VERSION_MAX || rest[..number].iter().any(u8::is_ascii_control) {
+        return false;
+    }
+    rest[number..].trim_ascii_start().iter().take(3).all(u8::is_ascii_digit)
+}
+
+/// A word that begins with `HTTP/`. Whatever writes the syntax of HTTP/1 is read as 1.1 unless it says 1.0 or 0.9, so that a
+/// damaged number costs nothing.
+fn version(word: &[u8]) -> Option<Version> {
+    match word.strip_prefix(b"HTTP/")? {
+        b"" => None,
+        b"1.0" => Some(Version::Http10),
+        b"0.9" => Some(Version::Http09),
+        number if number.len() <= VERSION_MAX && !number.iter().any(u8::is_ascii_control) => Some(Version::Http11),
+        _ => None,
     }
 }
 
@@ -182,7 +206,7 @@ mod tests {
 
     #[test]
     fn http_is_told_from_its_neighbours() {
-        let yes: [(&[u8], Start); 14] = [
+        let yes: [(&[u8], Start); 15] = [
             (b"GET / HTTP/1.1\r\n", Start::Request),
             (b"\r\n\r\nGET / HTTP/1.1\n", Start::Request),
             (b"QUERY /a b HTTP/1.0\r\n", Start::Request),
@@ -191,6 +215,7 @@ mod tests {
             (b"HTTP/1.1 200\r\n", Start::Response),
             (b"HTTP/1.01 404 Not Found\r\n", Start::Response),
             (b"ICY 200 OK\r\n", Start::Response),
+            (b"HTTP/1.\xe5 200 OK\r\n", Start::Response),
             (PREFACE, Start::Http2),
             (b"PRI * HTTP/2.0\r\n\r\n", Start::More),
             (b"PROPFI", Start::More),
@@ -201,7 +226,7 @@ mod tests {
         for (bytes, wanted) in yes {
             assert_eq!(start(bytes, true), wanted, "{}", bytes.escape_ascii());
         }
-        let no: [&[u8]; 12] = [
+        let no: [&[u8]; 13] = [
             b"INVITE sip:bob@example.com SIP/2.0\r\n",
             b"SIP/2.0 200 OK\r\n",
             b"DESCRIBE rtsp://example.com/ RTSP/1.0\r\n",
@@ -213,6 +238,7 @@ mod tests {
             b"get key\r\n",
             b"HTTP/1.1\r\n",
             b"HTTP/1.1 2000 OK\r\n",
+            b"HTTP/1.1\x01 200 OK\r\n",
             b"http/1.1 200 ok\r\n",
         ];
         for bytes in no {
@@ -235,5 +261,17 @@ mod tests {
                 assert_ne!(start(&line[..len], true), Start::No, "{}", line[..len].escape_ascii());
             }
         }
+    }
+
+    #[test]
+    fn a_cut_request_line_is_read_as_far_as_it_goes() {
+        let read = |line: &'static [u8]| cut_request_line(line).map(|line| (line.method, line.target));
+        assert_eq!(read(b"GET /a.gif HTT"), Some((&b"GET"[..], &b"/a.gif"[..])));
+        assert_eq!(read(b"GET /a.gif HTTP/1.0"), Some((&b"GET"[..], &b"/a.gif"[..])));
+        assert_eq!(read(b"POST /a.g"), Some((&b"POST"[..], &b"/a.g"[..])));
+        assert_eq!(read(b"CONNECT example.com:44"), Some((&b"CONNECT"[..], &b"example.com:44"[..])));
+        assert_eq!(read(b"GET "), None);
+        assert_eq!(read(b"GET key"), None);
+        assert_eq!(read(b"FETCH /a"), None);
     }
 }

@@ -33,10 +33,11 @@ impl Faults {
     }
 }
 
-/// Reads a request head; `None` when its first line is no request line.
+/// Reads a request head, or the start of one; `None` when its first line is no request line.
 pub fn request(bytes: &[u8], span: Span, limits: &Limits) -> Option<(RequestHead, Faults)> {
     let (line, rest) = first_line(bytes);
-    let start = detect::request_line(line)?;
+    let is_cut = line.len() == bytes.len();
+    let start = if is_cut { detect::cut_request_line(line) } else { detect::request_line(line) }?;
     let mut faults = Faults::default();
     faults.malformed |= start.target.is_empty() || start.target.iter().any(|byte| byte.is_ascii_whitespace());
     let head = RequestHead {

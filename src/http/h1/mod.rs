@@ -573,9 +573,8 @@ impl Connection {
             Side::Client => &mut self.requests,
             Side::Server => &mut self.responses,
         };
-        if let Some((bytes, span)) = half.reader.partial() {
-            let lines = memchr::memrchr(b'\n', bytes).map_or(bytes, |end| &bytes[..=end]);
-            let size = bytes.len() as u64;
+        let size = half.reader.held();
+        if let Some((lines, span)) = half.reader.partial() {
             match side {
                 Side::Client => {
                     if let Some((head, faults)) = head::request(lines, span, &self.limits) {

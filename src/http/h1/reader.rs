@@ -152,9 +152,19 @@ impl HeadReader {
         }
     }
 
-    /// The start of a head that will not become whole, when its start line is.
+    /// The start of a head that will not become whole, when it says what it is: whole lines, or a part of the start line.
     pub fn partial(&self) -> Option<(&[u8], Span)> {
-        self.span.filter(|_| self.has_start_line).map(|span| (self.held.as_slice(), span))
+        let lines = match (self.has_start_line, self.role) {
+            (true, _) => memchr::memrchr(b'\n', &self.held).map_or(self.held.as_slice(), |end| &self.held[..=end]),
+            (false, Side::Client) => detect::cut_request_line(&self.held).map(|_| self.held.as_slice())?,
+            (false, Side::Server) => detect::status_line(&self.held).map(|_| self.held.as_slice())?,
+        };
+        Some((lines, self.span?))
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> u64 {
+        self.held.len() as u64
     }
 
     /// True when the start of something is held.

@@ -782,6 +782,29 @@ mod damage {
     }
 
     #[test]
+    fn cut_start_lines_show_what_came_of_them() {
+        check(
+            &[c("GET /images/a.gif HTT"), Step::Gap(Client, 100), s("HTTP/1.1 200 O"), Step::Gap(Server, 0)],
+            &[
+                "0 > GET /images/a.gif",
+                "0 ! bytes-lost",
+                "0 > abort Lost 21",
+                "0 < 200 O",
+                "0 ! bytes-lost",
+                "0 < abort Lost 14",
+            ],
+        );
+        let cut = ["0 > GET /im", "0 ! head-malformed", "0 > abort CaptureEnd 7", "0 < abort CaptureEnd 0"];
+        check(&[c("GET /im")], &cut);
+    }
+
+    #[test]
+    fn a_message_may_begin_behind_a_packet_of_garbage() {
+        let lines = whole(&[c("\0"), c("GET /a HTTP/1.1\r\n\r\n"), s("\0\0"), s("HTTP/1.1 204 A\r\n\r\n")]);
+        assert_eq!(lines, ["0 > GET /a", "0 > end 19", "0 < 204 A", "0 < end 18"]);
+    }
+
+    #[test]
     fn a_capture_that_begins_in_the_middle() {
         let steps = [
             s("rest of content\r\nmore\r\nHTTP/1.1 200 HEAD?\r\nContent-Length: 100\r\n\r\n"),
