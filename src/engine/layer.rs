@@ -216,7 +216,7 @@ impl Web {
     ) {
         let Options { limits, http, keep, .. } = shared.options;
         let (conversation, tracker) = self.inside.get_or_insert_with(|| {
-            let conversation = Conversation::new(limits, shared.budget, http.clone(), alpn);
+            let conversation = Conversation::new(limits, shared.budget, *http, alpn);
             (conversation, Tracker::new(limits, shared.budget, *keep, self.secure))
         });
         let tunnels = &mut self.tunnels;

@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn large_content_goes_to_the_spool_and_returns_its_lease() {
-        let data: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let data: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let pieces: Vec<Option<&[u8]>> = data.chunks(1460).map(Some).collect();
         let (body, all, budget) = collect("identity", &pieces, &Limits::default(), true);
         assert!(all == data && body.end == BodyEnd::Whole && body.size == 3_000_000);

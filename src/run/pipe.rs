@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// What a run reads.
 pub(super) enum Source {
     /// Files.
-    Files(Captures),
+    Files(Box<Captures>),
     /// Standard input alone.
     Pipe(Box<Reader>),
 }
@@ -30,7 +30,7 @@ pub(super) fn open(paths: &[PathBuf], limits: &Limits, stop: &Arc<AtomicBool>) -
             let pipe = Interruptible::new(io::stdin(), stop.clone());
             Ok(Source::Pipe(Box::new(Reader::from_read(Box::new(pipe), "-", limits)?)))
         }
-        _ => Ok(Source::Files(Captures::open(paths, limits)?)),
+        _ => Ok(Source::Files(Box::new(Captures::open(paths, limits)?))),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn all_bytes_come_through() {
-        let data: Vec<u8> = (0..2_000_000u32).map(|n| (n * 31 >> 5) as u8).collect();
+        let data: Vec<u8> = (0..2_000_000u32).map(|n| ((n * 31) >> 5) as u8).collect();
         let mut read = Vec::new();
         Interruptible::new(io::Cursor::new(data.clone()), Arc::default()).read_to_end(&mut read).unwrap();
         assert!(read == data);

@@ -11,8 +11,11 @@ const MSS: usize = 1448;
 /// What was generated.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Made {
+    /// Bytes of the file.
     pub bytes: u64,
+    /// Packets in it.
     pub packets: u64,
+    /// Requests with their responses.
     pub exchanges: u64,
 }
 
@@ -20,20 +23,23 @@ pub struct Made {
 pub struct Random(u64);
 
 impl Random {
+    /// Starts at a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
+    /// A number less than `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        (self.draw() % bound as u64) as usize
     }
 }
 
@@ -74,7 +80,7 @@ fn contents(random: &mut Random) -> Vec<Content> {
         json.extend(words(random, 250, b' '));
         json.extend_from_slice(b"\",\"said\":\"\\\"hi\\\"\\n\",\"v\":[1,2,null,true]},");
     }
-    let noise: Vec<u8> = (0..1 << 17).flat_map(|_| random.next().to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..1 << 17).flat_map(|_| random.draw().to_le_bytes()).collect();
     let content = |media_type, source: &Vec<u8>, gzip| Content { media_type, source: source.clone(), gzip };
     vec![
         content("text/html; charset=utf-8", &html, false),
@@ -99,7 +105,7 @@ struct Connection {
 impl Connection {
     fn new(number: usize, random: &mut Random) -> Self {
         let [high, low] = (number as u16).to_be_bytes();
-        let sequence = [random.next() as u32, random.next() as u32];
+        let sequence = [random.draw() as u32, random.draw() as u32];
         let server = [10, 1, 0, 1 + (number % 4) as u8];
         let port = 20_000 + number as u16;
         let mut new =
@@ -145,7 +151,7 @@ impl Connection {
         }
     }
 
-    fn exchange(&mut self, contents: &[Content], random: &mut Random) {
+    fn exchange(&mut self, contents: &[Content], random: &mut Random) -> io::Result<()> {
         self.requests += 1;
         let host = format!("h{}.example", self.port % 7);
         let content = &contents[random.below(contents.len())];
@@ -154,13 +160,14 @@ impl Connection {
         let body = match content.gzip {
             true => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-                encoder.write_all(plain).and_then(|()| encoder.finish()).expect("memory takes all")
+                encoder.write_all(plain)?;
+                encoder.finish()?
             }
             false => plain.to_vec(),
         };
         let post = random.below(10) == 0;
         let upload: &[u8] = if post { &contents[2].source[..SIZES[random.below(6)]] } else { &[] };
-        let query = String::from_utf8(words(random, 8, b'+')).expect("letters");
+        let query = String::from_utf8_lossy(&words(random, 8, b'+')).into_owned();
         let mut request = format!(
             "{} /r/{}/{}?q={query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: generate/1 (X11; Linux x86_64)\r\nAccept: */*\r\n\
              Accept-Encoding: gzip\r\nCookie: sid={}; theme=dark\r\nReferer: http://{host}/\r\n",
@@ -195,6 +202,7 @@ impl Connection {
             response.extend_from_slice(&body);
         }
         self.message(false, &response);
+        Ok(())
     }
 }
 
@@ -212,7 +220,7 @@ pub fn http1(out: &mut impl Write, bytes: u64, connections: usize, seed: u64) ->
         for connection in &mut open {
             for _ in 0..8 {
                 if connection.queue.is_empty() && !is_enough {
-                    connection.exchange(&contents, &mut random);
+                    connection.exchange(&contents, &mut random)?;
                     made.exchanges += 1;
                 }
                 let Some(frame) = connection.queue.pop_front() else { break };
