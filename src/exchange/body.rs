@@ -12,7 +12,7 @@ use crate::tcp::Chunk;
 /// Decoded bytes held in memory before they go to the spool.
 const MEMORY_PART: usize = 256 << 10;
 /// Decoded bytes below which nothing is called a bomb.
-const BOMB_FLOOR: u64 = 1 << 20;
+const BOMB_FLOOR: u64 = 4 << 20;
 
 /// Receives decoded content and the frames it came from.
 pub(super) type Observe<'o> = &'o mut dyn FnMut(&[u8], Span);
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn every_way_to_end() {
         let limits = Limits { body: 5_000_000, ..Limits::default() };
-        let plain = vec![b'x'; 3_000_000];
+        let mut plain: Vec<u8> = (0..3_000_000u32).map(|n| (n >> 5) as u8).collect();
         let coded = gzip(&plain);
         let (body, all, _) = collect("gzip", &[Some(&coded)], &limits, true);
         assert!(all == plain && body.end == BodyEnd::Whole && body.wire_size == coded.len() as u64);
@@ -236,10 +236,10 @@ mod tests {
         assert_eq!((body.end, all.len()), (BodyEnd::CodingUnknown("aws-chunked".into()), 10));
         let (body, all, _) = collect("gzip", &[Some(&coded)], &limits, false);
         assert_eq!((body.end, all.len(), body.size), (BodyEnd::Dropped, 0, 3_000_000));
-        let (body, all, _) = collect("gzip", &[Some(&gzip(&vec![0; 6_000_000]))], &limits, true);
+        let (body, all, _) = collect("gzip", &[Some(&gzip(&[plain.as_slice(); 2].concat()))], &limits, true);
         assert_eq!((body.end, all.len(), body.size), (BodyEnd::TooLarge, 0, 6_000_000));
-        let small = Limits { body_ratio: 10, ..limits };
-        let (body, _, _) = collect("gzip", &[Some(&coded)], &small, true);
-        assert!(body.end == BodyEnd::Bomb && body.size < 1_200_000, "{:?} {}", body.end, body.size);
+        plain = vec![0; 40_000_000];
+        let (body, _, _) = collect("gzip", &[Some(&gzip(&plain))], &Limits::default(), true);
+        assert!(body.end == BodyEnd::Bomb && body.size < 4_500_000, "{:?} {}", body.end, body.size);
     }
 }

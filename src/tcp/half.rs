@@ -162,6 +162,13 @@ impl Half {
         if len == 0 {
             return Place::Outside;
         }
+        let is_repeated = self.stray.agreeing > 0 && self.stray.next == sequence.wrapping_add(len);
+        if is_repeated && self.is_blank() {
+            // Something on the way renumbers the stream but not its SYN: the first bytes are believed when they come again.
+            self.start(sequence, false);
+            (self.stray.agreeing, self.acked) = (0, 0);
+            return Place::At(0);
+        }
         let agrees = self.stray.agreeing > 0 && self.stray.next == sequence;
         let agreeing = if agrees { self.stray.agreeing.saturating_add(1) } else { 1 };
         self.stray = Stray { next: sequence.wrapping_add(len), agreeing };

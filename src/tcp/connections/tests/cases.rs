@@ -437,6 +437,19 @@ fn a_stream_that_jumped_is_followed() {
 }
 
 #[test]
+fn a_stream_that_does_not_begin_where_its_syn_says_begins_with_what_is_repeated() {
+    let mut bench = Bench::new();
+    bench.handshake();
+    let far = 1 << 26;
+    bench.s(ACK, far, 1, b"one");
+    assert_eq!(bench.only().lanes[1].bytes, b"");
+    bench.s(ACK, far, 1, b"one");
+    bench.s(ACK, far + 3, 1, b"two");
+    assert_eq!(bench.only().lanes[1].bytes, b"onetwo");
+    assert!(bench.only().lanes[1].gaps.is_empty());
+}
+
+#[test]
 fn an_acknowledgment_speaks_for_a_jump() {
     let mut bench = Bench::new();
     bench.handshake();
