@@ -87,7 +87,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 64 * MIB,
-            spool_memory: 24 * MIB,
+            spool_memory: 48 * MIB,
             frame: MIB,
             capture_block: 16 * MIB,
             capture_interfaces: 65_536,

@@ -13,6 +13,9 @@ pub struct Extent {
     pub len: u64,
 }
 
+/// Bytes that are worth a write of their own: copying them once more costs as much.
+const DIRECT: usize = 128 << 10;
+
 /// Append-only bytes. The first write that fails is kept in [`Spool::failure`] and everything after it is dropped, so that
 /// parsers need not carry errors; whoever drives the engine looks at it after each batch.
 #[derive(Debug)]
@@ -38,7 +41,8 @@ impl Spool {
         if self.failure.is_some() {
             return Extent::default();
         }
-        if self.memory.len() + bytes.len() > self.memory_cap
+        let is_direct = self.file.is_some() && bytes.len() >= DIRECT;
+        if (is_direct || self.memory.len() + bytes.len() > self.memory_cap)
             && let Err(error) = self.flush(bytes)
         {
             self.failure = Some(error);
@@ -61,8 +65,8 @@ impl Spool {
         file.write_all(&self.memory)?;
         self.filed += self.memory.len() as u64;
         self.memory.clear();
-        // What follows is kept in memory unless it alone is too large for it.
-        if more.len() > self.memory_cap {
+        // What follows is kept in memory unless it is large.
+        if more.len() >= DIRECT || more.len() > self.memory_cap {
             file.write_all(more)?;
             self.filed += more.len() as u64;
         }
@@ -88,10 +92,8 @@ impl Spool {
         {
             file.seek(SeekFrom::Start(extent.at))?;
             let in_file = end.min(self.filed) - extent.at;
-            Read::take(&mut *file, in_file).read_to_end(into)?;
-            if into.len() as u64 != in_file {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            into.resize(usize::try_from(in_file).map_err(|_| io::ErrorKind::OutOfMemory)?, 0);
+            file.read_exact(into)?;
         }
         let from = extent.at.max(self.filed) - self.filed;
         let until = end.max(self.filed) - self.filed;

@@ -9,8 +9,8 @@ use super::json::escape;
 use crate::base::spool::Extent;
 use crate::base::{Reader, Short, Spool};
 
-/// Text held in memory before it goes to the spool on its own.
-const TEXT_KEPT: usize = 256 << 10;
+/// Text larger than this goes to the spool on its own, so that it is not copied from list to list.
+const TEXT_KEPT: usize = 16 << 10;
 
 /// A draft is a row of pieces. In the spool each is
 ///
@@ -42,6 +42,8 @@ impl<'s> Draft<'s> {
     pub fn inside(&mut self, form: Form, bytes: &[u8]) {
         self.text.push(b'"');
         let start = self.text.len();
+        // Base64 needs a third more; text seldom as much for its escapes.
+        self.text.reserve(bytes.len() + bytes.len() / 3 + 64);
         let mut encoder = Encoder::new(form);
         encoder.push(bytes, &mut self.text);
         encoder.end(&mut self.text);

@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 use super::RunError;
 
-/// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 20;
+/// Bytes gathered before they are written; larger pieces are written as they are.
+const BUFFER: usize = 128 << 10;
 
 /// Where to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
