@@ -18,6 +18,7 @@
 pub mod captures;
 pub mod error;
 pub mod facts;
+pub mod feed;
 pub mod frame;
 pub mod link_type;
 pub mod reader;
@@ -40,6 +41,7 @@ mod tests;
 pub use captures::Captures;
 pub use error::{CaptureError, Damage};
 pub use facts::{Facts, Progress};
+pub use feed::Feed;
 pub use frame::{Frame, LinkType, Secrets, SecretsKind};
 pub use link_type::link_type_name;
 pub use reader::{Item, Reader};

@@ -75,6 +75,33 @@ impl Reader {
         Self::new(Source { read, size: None }, name.into(), limits, BUFFER)
     }
 
+    /// Reads a stream that begins with `head`, whose rest is fed. It is not decompressed.
+    pub(super) fn fed(head: &[u8], is_all: bool, name: PathBuf, limits: &Limits) -> Result<Self, CaptureError> {
+        let notes = Notes::new(name, limits);
+        let mut window = Window::fed();
+        window.feed(head);
+        if is_all {
+            window.close();
+        }
+        let format = Format::open(&mut window, &notes, None)?;
+        let (ids, count) = (Ids::default(), Arc::default());
+        Ok(Self { window, format, notes, ids, numbers: 0, taken: 0, over: false, count, size: None })
+    }
+
+    /// The next bytes of a stream that is fed; after its end, or when it is damaged beyond reading, they are dropped.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.window.consume(std::mem::take(&mut self.taken));
+        self.count.fetch_add(bytes.len() as u64, Relaxed);
+        if !self.over {
+            self.window.feed(bytes);
+        }
+    }
+
+    /// Nothing more is fed.
+    pub(super) fn close(&mut self) {
+        self.window.close();
+    }
+
     fn new(source: Source, path: PathBuf, limits: &Limits, buffer: usize) -> Result<Self, CaptureError> {
         let count = Arc::new(AtomicU64::new(0));
         let counted = Counted { read: source.read, count: Arc::clone(&count) };
@@ -130,7 +157,7 @@ impl Reader {
                     self.notes.frame(placed);
                 }
             }
-            None => self.over = true,
+            None => self.over = !self.window.is_starved(),
         }
         record
     }
@@ -312,6 +339,9 @@ impl Notes {
     /// Notes the end of the stream, when it is one in the middle of a record or of compressed data.
     #[cold]
     pub(super) fn end(&mut self, window: &mut Window, what: &str) {
+        if window.is_starved() {
+            return;
+        }
         let offset = window.offset();
         match (window.failure(), window.bytes().is_empty()) {
             (Some(error), true) => self.note(offset, error.to_string()),

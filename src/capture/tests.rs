@@ -72,6 +72,7 @@ fn frame(number: u64, time: i64, interface: u32, link: u32, original: u32, data:
 }
 
 mod codings;
+mod feed;
 mod files;
 mod hostile;
 mod pcap;

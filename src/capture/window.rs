@@ -16,6 +16,10 @@ pub(super) struct Window {
     end: usize,
     offset: u64,
     ended: bool,
+    /// Bytes are brought by [`Self::feed`]: what is not there yet may still come.
+    fed: bool,
+    /// More was asked for than was fed.
+    starved: bool,
     failure: Option<io::Error>,
 }
 
@@ -23,7 +27,34 @@ impl Window {
     /// A window with a buffer of `size` bytes.
     pub(super) fn new(source: Box<dyn Read + Send>, size: usize) -> Self {
         let buffer = vec![0; size.max(1)];
-        Self { source, buffer, start: 0, end: 0, offset: 0, ended: false, failure: None }
+        Self { source, buffer, start: 0, end: 0, offset: 0, ended: false, fed: false, starved: false, failure: None }
+    }
+
+    /// A window that is fed.
+    pub(super) fn fed() -> Self {
+        Self { fed: true, ..Self::new(Box::new(io::empty()), 1) }
+    }
+
+    /// Puts bytes behind what the window holds.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.buffer.truncate(self.end);
+        self.buffer.extend_from_slice(bytes);
+        self.end = self.buffer.len();
+        self.starved = false;
+    }
+
+    /// Nothing more is fed.
+    pub(super) fn close(&mut self) {
+        self.fed = false;
+        self.starved = false;
+    }
+
+    /// True when what was asked for last may still come.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// Makes the buffer at least `size` bytes.
@@ -48,6 +79,10 @@ impl Window {
 
     #[cold]
     fn fill(&mut self, want: usize) -> bool {
+        if self.fed {
+            self.starved = true;
+            return false;
+        }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;

@@ -125,8 +125,8 @@ pub fn command() -> Command {
         .args(OPTIONS.iter().filter(|spec| !COVERED.contains(&spec.name)).map(flag))
 }
 
-/// Options that flags of other names set.
-const COVERED: &[&str] = &["request-bodies", "response-bodies", "keep-unfulfilled"];
+/// Options that flags of other names set, and one that speaks of what files do not have.
+const COVERED: &[&str] = &["request-bodies", "response-bodies", "keep-unfulfilled", "only-selected"];
 
 /// The flag of an option: `--NAME`, or `--no-NAME` for a switch that is on by default.
 fn flag(spec: &'static Spec) -> Arg {

@@ -105,12 +105,29 @@ impl Engine {
     /// The first write that failed, to the temporary file or of a line; once.
     pub fn failure(&mut self) -> Option<har::WriteError> {
         let desk = &mut self.upper.desk;
-        desk.failure.take().or_else(|| desk.spool.failure().map(har::WriteError::Spool))
+        let spool = desk.spool.failure().or_else(|| desk.writer.failure()).map(har::WriteError::Spool);
+        desk.failure.take().or(spool)
     }
 
     /// Entries handed on so far.
     pub fn entries(&self) -> u64 {
         self.upper.desk.entries
+    }
+
+    /// What the writer holds so far, in numbers.
+    pub fn summary(&self) -> &har::Summary {
+        self.upper.desk.writer.summary()
+    }
+
+    /// A writer with all entries that are over, to be written with the spool of the engine while that goes on.
+    pub fn snapshot(&mut self) -> (har::Writer, &mut Spool) {
+        let desk = &mut self.upper.desk;
+        (desk.writer.snapshot(), &mut desk.spool)
+    }
+
+    /// Forgets the entries that are over, after a snapshot of them was written; connections go on.
+    pub fn forget(&mut self) {
+        self.upper.desk.writer.forget();
     }
 
     /// The capture ends: all connections are closed. What is left is the writer, its spool, and what was seen besides.

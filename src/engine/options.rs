@@ -132,6 +132,8 @@ pub const OPTIONS: &[Spec] = &[
         Value::Text(text) => |options| options.har.only_hosts.push(text.to_owned())),
     spec!("only-url", Kind::List, "", "Keep only requests whose URL contains this text, or matches it as a whole when it has a *",
         Value::Text(text) => |options| options.har.only_urls.push(text.to_owned())),
+    spec!("only-selected", Kind::Switch, "false", "Keep only requests with a packet that is selected (displayed or marked)",
+        Value::Switch(on) => |options| options.har.only_selected = on),
     spec!("comment", Kind::Text, "", "Free text for the HAR's own comment",
         Value::Text(text) => |options| options.har.comment = Some(text.to_owned())),
 ];

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 const MOST: usize = 1024;
 
 /// How often each User-Agent value was seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Agents {
     counts: HashMap<String, u64, RandomState>,
 }

@@ -35,7 +35,7 @@ pub struct Waited {
     pub span: (i64, i64),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Answered {
     lookup: Lookup,
     answer: Stamp,
@@ -43,7 +43,7 @@ struct Answered {
 }
 
 /// All answered lookups of the capture, up to a bound.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lookups {
     all: Vec<Answered>,
     by_name: HashMap<(IpAddr, String), Vec<u32>, RandomState>,

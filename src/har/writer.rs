@@ -70,7 +70,7 @@ struct Row {
 }
 
 /// An entry that waited for a handshake, and so may have waited for a lookup.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Wait {
     row: u32,
     client: IpAddr,
@@ -81,7 +81,7 @@ struct Wait {
 }
 
 /// A list of JSON values that grows to any length: text in memory, then in the spool.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct SideList {
     text: Vec<u8>,
     parts: Vec<Extent>,
@@ -110,7 +110,7 @@ impl SideList {
 }
 
 /// Frame numbers of the first packets of connections; a connection's place among them is Wireshark's stream number.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Firsts {
     frames: Vec<u64>,
 }
@@ -225,6 +225,11 @@ impl Writer {
         record.extend_from_slice(&ready.late);
         record.extend_from_slice(&ready.pieces);
         let record = spool.append(&record);
+        if record.len == 0 {
+            // The temporary file takes no more, which the spool tells; what it has can still be written.
+            self.summary.entries -= 1;
+            return;
+        }
         let row = self.rows.len() as u32;
         let mut wait = 0;
         if let Some((opened, _)) = ready.moments.connect {
@@ -311,6 +316,48 @@ impl Writer {
         *self.summary.statuses.entry(class).or_default() += 1;
         self.summary.anomalies.merge(&exchange.anomalies, self.limits.anomalies_kept);
         Some(ready)
+    }
+
+    /// What was collected so far, in numbers; pages and bytes are known when it is written.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// A writer with the same entries, to be written while this one goes on.
+    pub fn snapshot(&self) -> Self {
+        Self {
+            options: self.options.clone(),
+            sanitiser: self.sanitiser,
+            limits: self.limits.clone(),
+            rows: self.rows.clone(),
+            waits: self.waits.clone(),
+            lookups: self.lookups.clone(),
+            tcp: self.tcp.clone(),
+            udp: self.udp.clone(),
+            agents: self.agents.clone(),
+            connections: self.connections.clone(),
+            listed: self.listed,
+            unlisted: self.unlisted,
+            pages: new_pages(&self.options, String::new()),
+            line: Vec::new(),
+            failure: None,
+            summary: self.summary.clone(),
+        }
+    }
+
+    /// Forgets entries and listed connections, which were written; stream numbers and lookups go on.
+    pub fn forget(&mut self) {
+        self.rows = Vec::new();
+        self.waits = Vec::new();
+        self.agents = Agents::default();
+        self.connections = SideList::default();
+        (self.listed, self.unlisted) = (0, 0);
+        self.summary = Summary::default();
+    }
+
+    /// The first failure of the temporary file, once.
+    pub fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Writes the file.

@@ -2,6 +2,7 @@
 
 mod output;
 mod pipe;
+mod session;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use output::{Output, Target};
+pub use session::{Ended, Outcome, Session};
 
 use crate::base::Spool;
 use crate::capture::{self, CaptureError, Item, Progress, link_type_name, secrets_ahead};

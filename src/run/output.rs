@@ -59,6 +59,11 @@ impl Output {
         Ok(Self { sink, target: target.clone() })
     }
 
+    /// The name for messages.
+    pub fn name(&self) -> String {
+        self.target.name()
+    }
+
     /// Writes out what is buffered and gives the file its name.
     pub fn commit(self) -> Result<(), RunError> {
         let target = self.target.name();
