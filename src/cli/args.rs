@@ -7,7 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use crate::engine::options::{Kind, OPTIONS, Options, Spec};
-use crate::run::{Format, Target};
+use crate::run::{Format, Target, UserSecrets};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct Args {
     pub target: Target,
     /// What to write.
     pub format: Format,
-    /// Files with TLS secrets.
-    pub key_logs: Vec<PathBuf>,
+    /// What to decrypt with.
+    pub secrets: UserSecrets,
     /// How to convert.
     pub options: Options,
     /// Folder of the temporary file.
@@ -78,6 +78,17 @@ pub fn command() -> Command {
             .value_name("FILE")
             .action(ArgAction::Append)
             .help("TLS key log (SSLKEYLOGFILE format); may be given again [default: $SSLKEYLOGFILE]"),
+        file()
+            .id("rsa-key")
+            .long("rsa-key")
+            .value_name("FILE")
+            .action(ArgAction::Append)
+            .help("RSA private key (PEM) of a server, for TLS 1.2 and older with RSA key exchange"),
+        Arg::new("psk")
+            .long("psk")
+            .value_name("HEX")
+            .action(ArgAction::Append)
+            .help("Pre-shared key of TLS 1.2, in hexadecimal digits"),
         Arg::new("drop-bodies")
             .short('d')
             .long("drop-bodies")
@@ -172,7 +183,11 @@ impl Args {
             captures,
             target,
             format,
-            key_logs,
+            secrets: UserSecrets {
+                key_logs,
+                rsa_keys: paths("rsa-key"),
+                psks: matches.get_many::<String>("psk").into_iter().flatten().cloned().collect(),
+            },
             options,
             temporary: path("temporary"),
             log: path("log"),
@@ -263,6 +278,6 @@ mod tests {
             parse("a.pcap b.pcap --only-host a.test --only-host b.test --sanitize --keylog k1 --keylog k2").unwrap();
         assert_eq!(args.options.har.only_hosts, ["a.test", "b.test"]);
         assert_eq!(args.options.har.sanitise, crate::har::sanitise::Level::Basic);
-        assert_eq!((args.captures.len(), args.key_logs.len()), (2, 2));
+        assert_eq!((args.captures.len(), args.secrets.key_logs.len()), (2, 2));
     }
 }

@@ -49,7 +49,7 @@ fn convert(args: Args, stop: Arc<AtomicBool>) -> ExitCode {
         captures: args.captures,
         target: args.target,
         format: args.format,
-        key_logs: args.key_logs,
+        secrets: args.secrets,
         options: args.options,
         temporary: args.temporary,
         stop,
@@ -61,6 +61,9 @@ fn convert(args: Args, stop: Arc<AtomicBool>) -> ExitCode {
         Err(error) if error.is_closed_pipe() => return ExitCode::SUCCESS,
         Err(error) => return fail(&advice(&error)),
     };
+    if args.log.is_some() {
+        report::log(&report, &job);
+    }
     if args.quiet {
         report::print_damage(&report);
     } else {

@@ -16,6 +16,16 @@ pub(super) fn print(report: &Report, job: &Job, verbose: u8) {
     eprint!("{}", text(report, job, verbose));
 }
 
+/// The report, for `--log`.
+pub(super) fn log(report: &Report, job: &Job) {
+    for path in &job.captures {
+        log::info!("read {}", path.display());
+    }
+    for line in text(report, job, 1).lines() {
+        log::info!("{line}");
+    }
+}
+
 /// Faults of the captures alone, for those who want to hear of nothing else.
 #[allow(clippy::print_stderr, reason = "standard output may be the HAR")]
 pub(super) fn print_damage(report: &Report) {
@@ -63,6 +73,7 @@ fn text(report: &Report, job: &Job, verbose: u8) -> String {
     if summary.refused > 0 {
         line(&mut out, format_args!("  refused      {} that would have spoiled the file", summary.refused));
     }
+    keys(&mut out, report, job);
     reasons(&mut out, summary);
     faults(&mut out, report, verbose);
     damage(&mut out, report);
@@ -84,6 +95,22 @@ fn versions(summary: &Summary) -> String {
 
 fn in_brackets(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
+/// What the key logs held.
+fn keys(out: &mut String, report: &Report, job: &Job) {
+    let keys = &report.keys;
+    if job.secrets.key_logs.is_empty() {
+        return;
+    }
+    let _ = write!(out, "  key log      {} secrets", keys.used);
+    if keys.broken > 0 {
+        let _ = write!(out, ", {} broken lines", keys.broken);
+    }
+    if keys.unknown > 0 {
+        let _ = write!(out, ", {} lines of no use", keys.unknown);
+    }
+    out.push('\n');
 }
 
 /// Why connections gave no entry, the most frequent reasons first.
@@ -161,7 +188,7 @@ fn advice(out: &mut String, report: &Report, job: &Job) {
         let _ = writeln!(out, "the HAR is empty: {why}");
     }
     if !summary.undecrypted.is_empty() {
-        let next = match job.key_logs.is_empty() {
+        let next = match job.secrets.key_logs.is_empty() {
             true => {
                 "to read encrypted traffic, start the browser or curl with SSLKEYLOGFILE=keys.log set, capture from before \
                      it connects, and add --keylog keys.log (or put the secrets into the capture: editcap --inject-secrets \

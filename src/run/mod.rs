@@ -2,6 +2,7 @@
 
 mod output;
 mod pipe;
+mod secrets;
 mod session;
 
 use std::io::{self, Write};
@@ -13,10 +14,12 @@ pub use output::{Output, Target};
 pub use session::{Ended, Outcome, Session};
 
 use crate::base::Spool;
-use crate::capture::{self, CaptureError, Item, Progress, link_type_name, secrets_ahead};
+use crate::capture::{self, CaptureError, Item, Progress, link_type_name};
 use crate::engine::{Engine, Options, Seen};
 use crate::har;
-use crate::tls::{KeyLog, KeyLogReport, SecretSource};
+use crate::tls::{KeyLog, KeyLogReport};
+use secrets::Followed;
+pub use secrets::UserSecrets;
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +39,8 @@ pub struct Job {
     pub target: Target,
     /// What to write.
     pub format: Format,
-    /// Files with TLS secrets.
-    pub key_logs: Vec<PathBuf>,
+    /// What to decrypt with.
+    pub secrets: UserSecrets,
     /// How to convert.
     pub options: Options,
     /// Folder of the temporary file; the system's when `None`.
@@ -52,14 +55,17 @@ pub enum RunError {
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// A key log cannot be read.
-    #[error("key log {path}: {error}", path = path.display())]
-    KeyLog {
+    /// A key log or private key cannot be read.
+    #[error("secrets in {path}: {error}", path = path.display())]
+    Secrets {
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
+    /// A pre-shared key cannot be used; the key itself is not told.
+    #[error("pre-shared key: {0}")]
+    Psk(String),
     /// The output cannot be written.
     #[error("{target}: cannot write: {error}")]
     Output {
@@ -114,6 +120,8 @@ impl Report {
 
 /// Frames between two looks at the world outside.
 const LOOK: u64 = 1024;
+/// Frames between two looks at key logs that may grow while packets come.
+const LOOK_AT_KEYS: u64 = 16;
 
 /// Converts. `watch` is told how far the reading has come.
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
@@ -121,26 +129,16 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     let mut captures = pipe::open(&job.captures, limits, &job.stop)?;
     let output = Output::open(&job.target, &job.captures)?;
     let keys = KeyLog::new(limits);
-    let mut report = KeyLogReport::default();
-    for path in &job.key_logs {
-        let text = std::fs::read(path).map_err(|error| RunError::KeyLog { path: path.clone(), error })?;
-        report.add(keys.parse(&text, SecretSource::KeyLog));
-    }
-    for path in job.captures.iter().filter(|path| path.as_os_str() != "-") {
-        // Secrets that stand behind the packets they serve; a file that cannot be read is told of by the reader.
-        let _ = secrets_ahead(path, limits, &mut |secrets| {
-            if secrets.kind == capture::SecretsKind::TlsKeyLog {
-                keys.parse(secrets.data, SecretSource::InCapture);
-            }
-        });
-    }
+    let is_live = job.captures.iter().any(|path| path.as_os_str() == "-");
+    let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
+    secrets::ahead(&job.captures, &keys, limits);
     let spool = Spool::new(limits.spool_memory, job.temporary.clone());
     let output = Shared(Arc::new(Mutex::new(output)));
     let lines: Option<Box<dyn Write + Send>> = match job.format {
         Format::Har => None,
         Format::Ndjson => Some(Box::new(output.clone())),
     };
-    let mut engine = Engine::new(&job.options, keys, spool, lines);
+    let mut engine = Engine::new(&job.options, keys.clone(), spool, lines);
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
         har::WriteError::Spool(error) => {
@@ -160,6 +158,9 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
             }
         }
         frames += 1;
+        if is_live && frames.is_multiple_of(LOOK_AT_KEYS) {
+            secrets.follow(&keys);
+        }
         if frames.is_multiple_of(LOOK) {
             watch(captures.progress());
         }
@@ -175,6 +176,8 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     if let Some(error) = failure.take_if(|_| capture.frames == 0) {
         return Err(error.into());
     }
+    // Sessions that still wait get their last try with what was appended meanwhile.
+    let report = secrets.finish(&keys);
     let (writer, mut spool, seen) = engine.finish().map_err(failed)?;
     let summary = match job.format {
         Format::Har => {

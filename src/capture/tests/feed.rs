@@ -74,7 +74,10 @@ fn a_frame_comes_with_its_last_byte() {
 
 #[test]
 fn what_is_no_capture_is_told_once() {
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: example.com\r\n"[..], &[0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: example.com\r\n"[..],
+        &[0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1],
+    ] {
         let mut feed = Feed::new("test", &Limits::default());
         assert!(matches!(feed.push(bytes, &mut |_| {}), Err(CaptureError::NotACapture { .. })));
         assert!(feed.push(bytes, &mut |_| {}).is_ok());
