@@ -58,6 +58,10 @@ impl Followed {
                 Err(error) if is_live && error.kind() == ErrorKind::NotFound => {}
                 result => result.map_err(|error| failed(&log.path, error))?,
             }
+            if !is_live {
+                // Nothing will be appended: a last line without an end is whole.
+                report.add(log.tail.finish(SecretSource::KeyLog, keys));
+            }
         }
         Ok(Self { logs, report })
     }
