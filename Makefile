@@ -4,7 +4,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BIN := target/release/harshark
-DEMO := tests/data/small-clear.pcapng
+# The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
+DEMOS := small-clear small-h2 small-h3
 
 .PHONY: help tools build demo test check docs outside bench clean
 
@@ -17,10 +18,13 @@ tools:
 build: tools ## Build the release binary
 	$(CARGO) build --release
 
-demo: build ## Convert a real capture from tests/data and say where the HAR is
+demo: build ## Convert real captures from tests/data, in clear and encrypted, and say where the HARs are
 	@mkdir -p target/demo
-	$(BIN) $(DEMO) -o target/demo/small-clear.har --pretty
-	@echo "The HAR: target/demo/small-clear.har (open it in a browser's developer tools: Network > Import HAR)"
+	@for name in $(DEMOS); do \
+	    echo "$$ $(BIN) tests/data/$$name.pcapng -o target/demo/$$name.har --pretty"; \
+	    $(BIN) tests/data/$$name.pcapng -o target/demo/$$name.har --pretty || exit; \
+	done
+	@echo "Open target/demo/*.har in a browser's developer tools: Network > Import HAR"
 
 check: tools ## Formatting, lints and documentation
 	$(CARGO) fmt --check
