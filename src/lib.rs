@@ -28,3 +28,5 @@ pub mod quic;
 pub mod run;
 pub mod tcp;
 pub mod tls;
+#[cfg(unix)]
+pub mod wireshark;
