@@ -29,6 +29,9 @@ pub struct Engine {
     anomalies: Anomalies,
 }
 
+/// Who wants to know of each exchange when it is over.
+pub type Observer = Box<dyn FnMut(har::Brief)>;
+
 /// What the engine saw besides exchanges.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -56,6 +59,11 @@ impl Engine {
             last_time: None,
             anomalies: Anomalies::default(),
         }
+    }
+
+    /// Tells an observer of each exchange that is over, and makes no HAR.
+    pub fn observe(&mut self, observer: Observer) {
+        self.upper.desk.observer = Some(observer);
     }
 
     /// Takes the next frame.

@@ -46,6 +46,8 @@ pub(super) struct Desk {
     pub(super) writer: har::Writer,
     /// Where entries go as lines at once; without, they wait in the spool for their order.
     lines: Option<Box<dyn Write + Send>>,
+    /// Who is told of exchanges instead of the writer.
+    pub(super) observer: Option<super::Observer>,
     /// The first line that could not be written.
     pub(super) failure: Option<har::WriteError>,
     /// Entries handed to the writer.
@@ -69,7 +71,13 @@ impl Desk {
             connection.tls = tls.or(connection.tls);
             ledger.enter(&mut exchange);
             self.entries += 1;
-            let Self { writer, spool, lines, failure, .. } = self;
+            let Self { writer, spool, lines, observer, failure, .. } = self;
+            if let Some(observer) = observer {
+                if let Some(brief) = writer.brief(&exchange, &connection) {
+                    observer(brief);
+                }
+                continue;
+            }
             match lines {
                 Some(out) => {
                     if let Err(error) = writer.exchange_line(exchange, &connection, spool, out) {
@@ -102,7 +110,7 @@ impl Upper {
             udp_flows: HashSet::default(),
             flows: Vec::new(),
             quic_flows: Vec::new(),
-            desk: Desk { budget, spool, writer, lines, failure: None, entries: 0, comment: None },
+            desk: Desk { budget, spool, writer, lines, observer: None, failure: None, entries: 0, comment: None },
             options,
             keys,
         }

@@ -86,6 +86,23 @@ pub fn make(
     Ok(Made::Entry(Box::new(Ready { pieces, late, moments, host: host_name, version })))
 }
 
+/// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.
+pub fn version(exchange: &Exchange) -> &'static str {
+    let asked = exchange.request.head.version;
+    let Some(response) = &exchange.response else { return "unknown" };
+    let answered = response.head.version;
+    // An answer in a higher version than HTTP/1.1 came through an upgrade.
+    let is_upgraded = rank(answered) > rank(Version::Http11);
+    let version = if is_upgraded || rank(answered) < rank(asked) { answered } else { asked };
+    match version {
+        Version::Http09 => "HTTP/0.9",
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+        Version::Http2 => "http/2.0",
+        Version::Http3 => "h3",
+    }
+}
+
 struct Writing<'a> {
     exchange: &'a Exchange,
     connection: &'a Connection,
@@ -95,21 +112,8 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Chrome's words, which most readers know; the lesser version when the two sides differ.
     fn version(&self) -> &'static str {
-        let asked = self.exchange.request.head.version;
-        let Some(response) = &self.exchange.response else { return "unknown" };
-        let answered = response.head.version;
-        // An answer in a higher version than HTTP/1.1 came through an upgrade.
-        let is_upgraded = rank(answered) > rank(Version::Http11);
-        let version = if is_upgraded || rank(answered) < rank(asked) { answered } else { asked };
-        match version {
-            Version::Http09 => "HTTP/0.9",
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-            Version::Http2 => "http/2.0",
-            Version::Http3 => "h3",
-        }
+        version(self.exchange)
     }
 
     fn fields(&self, out: &mut Vec<u8>, fields: &Headers, message: Message<'_>) {
@@ -411,36 +415,7 @@ impl Writing<'_> {
             server: (connection.server.address, connection.server.port),
             request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
             response_frames: response.map(|response| (response.start.frame.0, response.end.frame.0)),
-            visit: self.visit(),
-        }
-    }
-
-    fn visit(&self) -> Visit<'_> {
-        let fields = &self.exchange.request.head.headers;
-        let response = self.exchange.response.as_ref();
-        let referer = fields.first("referer").map(field_text).and_then(|referer| {
-            let mut url = Url::parse(&referer).ok()?;
-            url.set_fragment(None);
-            self.sanitiser.url(&mut url);
-            Some(Cow::Owned(url.into()))
-        });
-        let kind = page_kind(fields, response);
-        let redirect = response
-            .filter(|response| matches!(response.head.status, 301 | 302 | 303 | 307 | 308))
-            .and_then(|response| {
-                let location = field_text(response.head.headers.first("location")?);
-                let mut url = self.url.join(&location).ok()?;
-                url.set_fragment(None);
-                self.sanitiser.url(&mut url);
-                Some(Cow::Owned(url.into()))
-            });
-        Visit {
-            client: self.connection.client.address,
-            url: self.url.as_str().into(),
-            referer,
-            agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
-            kind,
-            redirect,
+            visit: visit(exchange, connection, self.url, &self.sanitiser),
         }
     }
 }
@@ -455,7 +430,37 @@ fn rank(version: Version) -> u8 {
     }
 }
 
-fn method(bytes: &[u8]) -> String {
+/// What pages need to know of an exchange.
+pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, sanitiser: &Sanitiser) -> Visit<'a> {
+    let fields = &exchange.request.head.headers;
+    let response = exchange.response.as_ref();
+    let referer = fields.first("referer").map(field_text).and_then(|referer| {
+        let mut url = Url::parse(&referer).ok()?;
+        url.set_fragment(None);
+        sanitiser.url(&mut url);
+        Some(Cow::Owned(url.into()))
+    });
+    let kind = page_kind(fields, response);
+    let redirect =
+        response.filter(|response| matches!(response.head.status, 301 | 302 | 303 | 307 | 308)).and_then(|response| {
+            let location = field_text(response.head.headers.first("location")?);
+            let mut url = url.join(&location).ok()?;
+            url.set_fragment(None);
+            sanitiser.url(&mut url);
+            Some(Cow::Owned(url.into()))
+        });
+    Visit {
+        client: connection.client.address,
+        url: url.as_str().into(),
+        referer,
+        agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
+        kind,
+        redirect,
+    }
+}
+
+/// `request.method`.
+pub fn method(bytes: &[u8]) -> String {
     let method = field_text(bytes).to_uppercase();
     if method.is_empty() { "GET".into() } else { method }
 }

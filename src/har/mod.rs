@@ -1,6 +1,7 @@
 //! Floor 7: exchanges become entries of a HAR: entry, page, timings, sanitise, writer.
 
 mod agent;
+mod brief;
 mod community;
 mod content;
 mod cookies;
@@ -29,7 +30,9 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use brief::Brief;
 pub use options::{Creator, Options};
 pub use sanitise::Level;
 pub use summary::Summary;
+pub use timings::Phases;
 pub use writer::{CaptureFacts, WriteError, Writer};

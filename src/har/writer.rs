@@ -15,10 +15,11 @@ use super::json::Object;
 use super::late::{Decided, Late, date_time};
 use super::lookup::{Lookups, Waited};
 use super::options::Options;
-use super::page::{self, Pages};
+use super::page::{self, Pages, Visit};
 use super::pretty::Pretty;
 use super::sanitise::Sanitiser;
 use super::summary::Summary;
+use super::timings::Phases;
 use crate::base::spool::Extent;
 use crate::base::{FrameNumber, Limits, Reader, Short, Spool, Timestamp};
 use crate::dns::Lookup;
@@ -244,6 +245,18 @@ impl Writer {
             wait = self.waits.len() as u32;
         }
         self.rows.push(Row { start: ready.moments.start(), connection: connection.id.0.0, number, wait, record });
+    }
+
+    /// The lookup that a connection waited for, as far as lookups are known by now.
+    pub(super) fn waited(&mut self, connection: &Connection, host: &str, opened: i64) -> Option<Waited> {
+        self.lookups.claim(connection.client.address, connection.server.address, host, opened)
+    }
+
+    /// The page of an entry that is not written.
+    pub(super) fn page(&mut self, visit: &Visit<'_>, phases: &Phases) -> u32 {
+        let (page, _) = self.pages.place(visit, phases.start, phases.start.saturating_add(phases.total));
+        self.pages.json.clear();
+        page
     }
 
     /// Writes the entry at once as one line of JSON. Lookups, stream numbers and pages are as far as they are known by now.

@@ -97,39 +97,15 @@ pub(super) fn from_command_line(
 pub(super) const NOTHING_LOADED: &str = "There are no packets to export: open a capture file or start a capture first.";
 
 fn export(host: &'static Host, wish: Wish) -> Result<String, Failure> {
-    let message = |message: &str| Failure::Message(message.to_owned());
     let loaded = Loaded::look(host, wish.which).filter(|loaded| loaded.count > 0);
-    let loaded = loaded.ok_or_else(|| message(NOTHING_LOADED))?;
+    let loaded = loaded.ok_or_else(|| Failure::Message(NOTHING_LOADED.to_owned()))?;
     let mut options = wish.options;
     options.har.only_selected = wish.which != Which::All;
     let output = Output::open(&wish.target, std::slice::from_ref(&loaded.path))?;
     let keys = keys(&loaded.path, wish.key_log.as_deref())?;
-    let mut reader = Reader::open(host, &loaded.path, &keys).map_err(Failure::Message)?;
-    let mut session = Session::new(&options, &tap::name(&loaded.path), keys);
     // SAFETY: the flag stands in a structure that lives as long as Wireshark.
     let mut progress = unsafe { Progress::new(host, "Exporting", loaded.stop) };
-    let fault = loop {
-        let part = READING * reader.progress();
-        match reader.next() {
-            Ok(Some(mut frame)) => {
-                frame.selected = loaded.selects(frame.number.0);
-                session.push(&frame).map_err(|error| Failure::Message(error.to_string()))?;
-            }
-            Ok(None) => break None,
-            // The packet that is being captured right now.
-            Err(fault) if fault.is_cut && loaded.is_growing => break None,
-            Err(fault) => break Some(fault.message),
-        }
-        if session.packets().is_multiple_of(LOOK) && !progress.goes_on(part, "Exporting") {
-            return Err(Failure::Stopped);
-        }
-    };
-    if let Some(fault) = &fault
-        && session.packets() == 0
-    {
-        return Err(Failure::Message(fault.clone()));
-    }
-    drop(reader);
+    let (session, fault) = read(host, &loaded, &options, keys, &mut |part| progress.goes_on(part, "Exporting"))?;
     let mut watched = Watched { output, progress: &mut progress, is_stopped: false };
     let outcome = match session.finish(&mut watched) {
         Ok(outcome) => outcome,
@@ -138,6 +114,48 @@ fn export(host: &'static Host, wish: Wish) -> Result<String, Failure> {
     };
     watched.output.commit()?;
     Ok(report::text(&outcome, &wish.target, fault.as_deref()))
+}
+
+/// The HAR of all packets in memory, and a few words about it. The host works on nothing else meanwhile.
+pub(super) fn to_memory(host: &'static Host, loaded: &Loaded, options: &Options) -> Result<(Vec<u8>, String), String> {
+    let words = |failure| match failure {
+        Failure::Stopped => "stopped".to_owned(),
+        Failure::Message(message) => message,
+    };
+    let keys = keys(&loaded.path, super::prefs::key_log(host).as_deref()).map_err(words)?;
+    let (session, _) = read(host, loaded, options, keys, &mut |_| true).map_err(words)?;
+    let mut har = Vec::new();
+    let outcome = session.finish(&mut har).map_err(|error| error.to_string())?;
+    Ok((har, format!("{} entries", outcome.summary.entries)))
+}
+
+/// Reads the file into a session. With it comes why reading ended early, when it did.
+fn read(
+    host: &'static Host,
+    loaded: &Loaded,
+    options: &Options,
+    keys: KeyLog,
+    goes_on: &mut dyn FnMut(f32) -> bool,
+) -> Result<(Session, Option<String>), Failure> {
+    let mut reader = Reader::open(host, &loaded.path, &keys).map_err(Failure::Message)?;
+    let mut session = Session::new(options, &tap::name(&loaded.path), keys);
+    loop {
+        let part = READING * reader.progress();
+        match reader.next() {
+            Ok(Some(mut frame)) => {
+                frame.selected = loaded.selects(frame.number.0);
+                session.push(&frame).map_err(|error| Failure::Message(error.to_string()))?;
+            }
+            Ok(None) => return Ok((session, None)),
+            // The packet that is being captured right now.
+            Err(fault) if fault.is_cut && loaded.is_growing => return Ok((session, None)),
+            Err(fault) if session.packets() == 0 => return Err(Failure::Message(fault.message)),
+            Err(fault) => return Ok((session, Some(fault.message))),
+        }
+        if session.packets().is_multiple_of(LOOK) && !goes_on(part) {
+            return Err(Failure::Stopped);
+        }
+    }
 }
 
 /// What packets are decrypted with: the key log, and secrets that stand behind the packets they serve. libwiretap brings the

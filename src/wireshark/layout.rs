@@ -63,6 +63,13 @@ pub struct Layout {
     pub record_holds_data: bool,
 }
 
+impl Layout {
+    /// `FILE_READ_DONE`. 4.4 put a state between closed and in progress.
+    pub(super) fn state_done(&self) -> u32 {
+        if self.minor < 4 { 3 } else { 4 }
+    }
+}
+
 /// `wtap_packet_header`, the same in all versions: caplen, len, pkt_encap, interface_id, pseudo header.
 pub mod packet_header {
     /// `caplen`: u32.

@@ -49,11 +49,53 @@ impl Loaded {
         search.found
     }
 
+    /// The name of the file without folders and ending.
+    pub(super) fn stem(&self) -> String {
+        self.path.file_stem().map_or_else(|| "capture".to_owned(), |stem| stem.display().to_string())
+    }
+
     /// True when this frame is selected.
     pub(super) fn selects(&self, number: u64) -> bool {
         let Some(selected) = &self.selected else { return false };
         usize::try_from(number).ok().and_then(|number| selected.get(number)).copied().unwrap_or(false)
     }
+}
+
+/// The capture file behind a session: its provider is a member of it. That this is so is seen by the file's own pointer to the
+/// session, which stands before it in the same structure.
+fn file_of(host: &Host, session: Ptr) -> Option<Ptr> {
+    if session.is_null() {
+        return None;
+    }
+    // SAFETY: a session begins with a pointer to its provider, which all hosts keep inside their capture file.
+    unsafe {
+        let provider: *mut u8 = field(session, 0);
+        if provider.is_null() {
+            return None;
+        }
+        let file: Ptr = provider.wrapping_sub(host.layout.file_provider).cast();
+        (field::<Ptr>(file, host.layout.file_session) == session).then_some(file)
+    }
+}
+
+/// The file name of the capture behind a session, when it has one.
+pub(super) fn name(host: &Host, session: Ptr) -> Option<PathBuf> {
+    let file = file_of(host, session)?;
+    // SAFETY: a capture file, in the layout of this version.
+    unsafe { from_host(field(file, host.layout.file_name)) }.map(PathBuf::from)
+}
+
+/// How many packets the capture behind a session has by now.
+pub(super) fn count(host: &Host, session: Ptr) -> Option<u32> {
+    let file = file_of(host, session)?;
+    // SAFETY: as above.
+    Some(unsafe { field(file, host.layout.file_count) })
+}
+
+/// True when the capture behind a session was read to its end.
+pub(super) fn is_read(host: &Host, session: Ptr) -> bool {
+    // SAFETY: as above.
+    file_of(host, session).is_some_and(|file| unsafe { field::<u32>(file, host.layout.file_state) } == host.layout.state_done())
 }
 
 unsafe extern "C" fn copy(file: Ptr, data: Ptr) -> *mut c_void {
@@ -77,8 +119,6 @@ unsafe fn read(host: &Host, file: Ptr, which: Which) -> Option<Loaded> {
     // SAFETY: the caller's word, and the layout of this version.
     unsafe {
         let state: u32 = field(file, layout.file_state);
-        // 4.4 put a state between closed and in progress.
-        let growing: &[u32] = if layout.minor == 0 { &[1] } else { &[1, 2] };
         let path = from_host(field(file, layout.file_name))?;
         let count: u32 = field(file, layout.file_count);
         if state == 0 || path.is_empty() {
@@ -93,7 +133,8 @@ unsafe fn read(host: &Host, file: Ptr, which: Which) -> Option<Loaded> {
         Some(Loaded {
             path: path.into(),
             is_temporary: field::<u8>(file, layout.file_is_temporary) != 0,
-            is_growing: growing.contains(&state),
+            // Pending, in progress; then come aborted and done.
+            is_growing: state + 1 < layout.state_done(),
             count,
             stop: file.byte_add(layout.file_stop).cast(),
             selected,

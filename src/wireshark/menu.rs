@@ -132,15 +132,14 @@ fn yes_no(yes: bool) -> &'static str {
 
 /// Where a HAR of this capture would go.
 fn proposal(loaded: &Loaded) -> PathBuf {
-    let stem = loaded.path.file_stem().map(Path::new).unwrap_or(Path::new("capture"));
-    let stem = if loaded.is_temporary { Path::new("capture") } else { stem };
+    let stem = if loaded.is_temporary { "capture".to_owned() } else { loaded.stem() };
     let beside = || match loaded.is_temporary {
         true => std::env::home_dir(),
         false => std::path::absolute(&loaded.path).ok().and_then(|path| path.parent().map(Path::to_owned)),
     };
     let folder = prefs::folder().or_else(beside).unwrap_or_default();
     // Not `with_extension`: the stem of `a.b.pcapng` is `a.b`.
-    folder.join(format!("{}.har", stem.display()))
+    folder.join(format!("{stem}.har"))
 }
 
 fn ask(host: &'static Host, form: Form) {

@@ -11,10 +11,18 @@ pub mod layout;
 
 mod encap;
 mod export;
+mod fields;
 mod guard;
 mod host;
+mod loaded;
+mod menu;
+mod objects;
 mod packet;
 mod plugin;
 mod prefs;
+mod report;
+mod reread;
+mod save_dialog;
 mod secrets;
 mod tap;
+mod window;

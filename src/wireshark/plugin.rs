@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use super::guard::{Part, guard};
 use super::host::{self, Host, ProtoPlugin};
 use super::layout::layout;
-use super::{prefs, tap};
+use super::{fields, menu, objects, prefs, tap};
 
 /// `WS_PLUGIN_DESC_DISSECTOR` and `WS_PLUGIN_DESC_TAP_LISTENER`.
 const DISSECTOR_AND_TAP: u32 = 1 | 1 << 3;
@@ -81,12 +81,12 @@ extern "C" fn register() {
         let protocol: c_int =
             unsafe { (host.proto_register_protocol)(name.as_ptr(), short.as_ptr(), filter.as_ptr().cast::<c_char>()) };
         prefs::register(host, protocol);
-
-
-
+        fields::register(host, protocol);
+        objects::register(host, protocol);
+        menu::register(host, protocol);
     });
 }
 
 extern "C" fn hand_off() {
-    guard(Part::Start, (), |_| ());
+    guard(Part::Start, (), fields::hand_off);
 }

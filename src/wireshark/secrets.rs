@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::guard::{Part, guard};
 use super::host::{Host, Ptr, field};
-use super::prefs;
+use super::{loaded, prefs};
 use crate::base::Limits;
 use crate::capture::{SecretsKind, secrets_ahead};
 use crate::tls::{KeyLog, KeyLogTail, SecretSource};
@@ -69,7 +69,7 @@ pub(super) fn attend(host: &Host, session: Ptr) {
         if provider.is_null() { null_mut() } else { field::<Ptr>(provider, 0) }
     };
     if !file.is_null() && ATTACHED.replace(file) != file {
-        ahead(capture_name(host, session).as_deref());
+        ahead(loaded::name(host, session).as_deref());
         IS_REPLAY.set(true);
         // SAFETY: an open file of libwiretap; the callback is a function of this library, which is not unloaded before it.
         unsafe { (host.wtap_set_cb_new_secrets)(file, Some(take)) };
@@ -104,24 +104,6 @@ fn ahead(path: Option<&Path>) {
             keys.parse(secrets.data, SecretSource::InCapture);
         }
     });
-}
-
-/// The file name of the capture behind a session, when it has one.
-pub(super) fn capture_name(host: &Host, session: Ptr) -> Option<PathBuf> {
-    let layout = host.layout;
-    // SAFETY: the provider of a session is a member of the capture file; that this is so is seen by that file's own pointer to
-    // the session, which stands before it in the same structure.
-    unsafe {
-        let provider: *mut u8 = field(session, 0);
-        if provider.is_null() {
-            return None;
-        }
-        let file: Ptr = provider.wrapping_sub(layout.file_provider).cast();
-        if field::<Ptr>(file, layout.file_session) != session {
-            return None;
-        }
-        super::host::from_host(field(file, layout.file_name)).map(PathBuf::from)
-    }
 }
 
 /// libwiretap found secrets in the capture.

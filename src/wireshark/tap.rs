@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 
 use super::guard::{Part, guard};
 use super::host::{Host, Ptr, StatTapUi, TapPlugin, field, from_host, text};
-use super::{export, packet, prefs, secrets};
+use super::{export, loaded, packet, prefs, secrets};
 use crate::engine::Options;
 use crate::run::{Output, RunError, Session, Target};
 
@@ -195,7 +195,7 @@ impl Tap {
             return Ok(());
         }
         if self.session.is_none() {
-            self.capture = secrets::capture_name(host, epan);
+            self.capture = loaded::name(host, epan);
             if let (Some(capture), Target::File(target)) = (&self.capture, &self.target)
                 && is_same_file(capture, target)
             {
