@@ -1,8 +1,11 @@
 //! Where the fields of the host's structures stand, for each Wireshark this plugin was proven with.
 //!
 //! The rows are facts of the host's binary interface (x86-64 and AArch64, which lay these structures out alike). With the
-//! headers of a Wireshark installed, `cargo test --features bindgen layout` checks its row, and
-//! `cargo run --features bindgen --bin layout` prints the row of a new one.
+//! headers of a Wireshark installed, one command prints its row and compares it with the table:
+//!
+//! ```text
+//! cargo test --features bindgen --lib layout -- --nocapture
+//! ```
 
 /// Offsets in bytes, for one minor version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,3 +193,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, feature = "bindgen"))]
+#[path = "headers.rs"]
+mod headers;

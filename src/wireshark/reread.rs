@@ -95,13 +95,13 @@ impl Reader {
                 };
             }
             self.number += 1;
-            // SAFETY: a record that was just filled, and the layout of this version. A buffer holds at least the captured
-            // bytes behind its start.
+            // SAFETY: a record that was just filled, and the layout of this version. Readers put the captured
+            // bytes behind the start of the buffer, and need not say so to its end.
             unsafe {
                 let bytes: Ptr = layout.record_data.map_or(buffer, |at| record.byte_add(at));
-                let (start, offset, end): (*const u8, usize, usize) = (field(bytes, 0), field(bytes, 16), field(bytes, 24));
+                let (start, allocated, offset): (*const u8, usize, usize) = (field(bytes, 0), field(bytes, 8), field(bytes, 16));
                 let captured: u32 = field(record, layout.record_header + packet_header::CAPTURED);
-                let captured = (captured as usize).min(end.saturating_sub(offset));
+                let captured = (captured as usize).min(allocated.saturating_sub(offset));
                 let data: &[u8] = if start.is_null() { &[] } else { std::slice::from_raw_parts(start.add(offset), captured) };
                 let time = packet::time(field(record, layout.record_time), field(record, layout.record_time + 8));
                 if let Some(mut frame) = packet::frame(host, record, self.number, time, data) {
