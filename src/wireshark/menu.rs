@@ -1,5 +1,6 @@
 //! File > HAR > Export as HAR…, and the questions before it.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
@@ -33,12 +34,29 @@ pub(super) fn register(host: &Host, protocol: c_int) {
     }
 }
 
+thread_local! {
+    /// True while the questions are on the screen: the dialog is not modal, and one is enough.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Held by the dialog, however it ends.
+struct Asking;
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        IS_ASKING.set(false);
+    }
+}
+
 unsafe extern "C" fn open(_gui: c_int, _object: Ptr, _data: Ptr) {
     guard(Part::Menu, (), begin);
 }
 
 /// Asks what to export, then exports.
 pub(super) fn begin(host: &'static Host) {
+    if IS_ASKING.get() {
+        return;
+    }
     let Some(loaded) = Loaded::look(host, Which::All).filter(|loaded| loaded.count > 0) else {
         return host.report(NOTHING_LOADED);
     };
@@ -144,7 +162,12 @@ fn proposal(loaded: &Loaded) -> PathBuf {
 
 fn ask(host: &'static Host, form: Form) {
     let fields = form.fields();
-    let answer = Box::new(move |answers| answered(host, form, answers));
+    IS_ASKING.set(true);
+    let asking = Asking;
+    let answer = Box::new(move |answers| {
+        drop(asking);
+        answered(host, form, answers);
+    });
     if !window::ask(host, "Export as HAR", &fields, answer) {
         host.report("This host has no dialogs: use tshark -z har,FILE");
     }

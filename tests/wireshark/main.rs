@@ -1,0 +1,11 @@
+//! The plugin in real hosts. Tests say why they skip where a host, a display or a right is missing; tests/tools.sh installs what
+//! Debian has.
+#![cfg(target_os = "linux")]
+
+mod fields;
+mod gui;
+mod host;
+mod live;
+mod misfortune;
+mod tap;
+mod versions;
