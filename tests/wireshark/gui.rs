@@ -70,6 +70,18 @@ impl Display {
         sleep(Duration::from_millis(500));
     }
 
+    /// Gives the keyboard to the window with this title: nobody else does, without a window manager.
+    fn focus(&self, title: &str) {
+        let mut window = String::new();
+        self.wait(title, || {
+            let found = self.xdotool(&["search", "--onlyvisible", "--name", title]);
+            window = found.lines().last().unwrap_or_default().to_owned();
+            !window.is_empty()
+        });
+        self.xdotool(&["windowfocus", &window]);
+        sleep(Duration::from_millis(500));
+    }
+
     /// Keeps a picture of the screen.
     fn shoot(&self, name: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screenshot.py");
@@ -123,10 +135,11 @@ impl Drop for Wireshark {
 /// Exports from the menu to a file of the home.
 fn export(host: &Host, display: &Display, file: &str) {
     display.open_menu();
-    display.wait("the questions", || display.windows() > 1);
+    display.focus("Export as HAR");
     display.shoot("questions");
     display.key("Return");
     sleep(Duration::from_secs(2));
+    display.focus("Export as HAR");
     display.key("ctrl+a");
     display.xdotool(&["type", &host.inner(file)]);
     display.shoot("save");
