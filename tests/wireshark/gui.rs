@@ -53,7 +53,7 @@ impl Display {
 
     /// Windows that can be seen.
     fn windows(&self) -> usize {
-        self.xdotool(&["search", "--onlyvisible", "--name", "."]).lines().count()
+        self.xdotool(&["search", "--onlyvisible", "--class", "wireshark"]).lines().count()
     }
 
     /// Waits until something is so.
