@@ -3,6 +3,9 @@
 //!
 //! An entry is known when its exchange is over: on a single pass it shows from the frame that completes it on, on later passes
 //! on all of its frames.
+//!
+//! Nothing is followed before somebody looks: a filter, a column, or a tree on the screen. When that happens after the first
+//! pass, the packets so far are read from the file once more, through libwiretap.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,8 +20,9 @@ use super::guard::{Part, guard};
 use super::host::{Host, Ptr, field, text};
 use super::layout::frame_flag;
 use super::prefs::keep;
+use super::reread::Reader;
 use super::{loaded, objects, packet, prefs, secrets, tap};
-use crate::base::Spool;
+use crate::base::{FrameNumber, Spool};
 use crate::engine::Engine;
 use crate::har::Brief;
 
@@ -122,6 +126,8 @@ struct Bridge {
     /// Rows of a frame.
     by_frame: HashMap<u32, Vec<u32>, RandomState>,
     is_complete: bool,
+    /// The last frame that was read from the file.
+    caught_up: u32,
 }
 
 thread_local! {
@@ -242,13 +248,22 @@ unsafe extern "C" fn dissect(tvb: Ptr, packet: Ptr, tree: Ptr, _data: Ptr) -> c_
             (field::<u32>(packet, host.layout.packet_num), is_first, field::<Ptr>(packet, host.layout.packet_session))
         };
         BRIDGE.with_borrow_mut(|bridge| {
-            if is_first {
+            if !bridge.is_followed() {
+                // SAFETY: the tree of the host, which may be null, and the number that it gave.
+                let is_wanted = unsafe { (host.proto_field_is_referenced)(tree, PROTOCOL.load(Relaxed)) };
+                if tree.is_null() || is_wanted.to_le_bytes()[0] == 0 {
+                    return None;
+                }
+                let last = if is_first { Some(number.saturating_sub(1)) } else { loaded::count(host, session) };
+                bridge.catch_up(host, session, last.unwrap_or(0));
+            }
+            if is_first && number > bridge.caught_up {
                 secrets::attend(host, session);
                 // SAFETY: as above.
                 if let Some(frame) = unsafe { packet::dissected(host, packet, tvb) } {
                     bridge.follow(|engine| engine.push(&frame));
                 }
-            } else if !bridge.is_complete && (!host.has_windows() || loaded::is_read(host, session)) {
+            } else if !is_first && !bridge.is_complete && (!host.has_windows() || loaded::is_read(host, session)) {
                 // Every frame was seen: what was never answered is known now.
                 bridge.complete();
             }
@@ -277,6 +292,33 @@ impl Bridge {
         });
         work(engine);
         self.read();
+    }
+
+    fn is_followed(&self) -> bool {
+        self.engine.is_some() || self.is_complete
+    }
+
+    /// Reads what the first pass has shown to nobody. Read filters leave frames out and count anew: where a frame stands in the
+    /// file says which it is.
+    fn catch_up(&mut self, host: &'static Host, session: Ptr, last: u32) {
+        // From here on there is an engine, whatever the file has.
+        self.follow(|_| ());
+        let Some(path) = loaded::name(host, session).filter(|path| last > 0 && path.is_file()) else { return };
+        secrets::attend(host, session);
+        let Ok(mut reader) = Reader::open(host, &path, &secrets::keys()) else { return };
+        let mut number = 1;
+        while number <= last && reader.advance().is_ok_and(|is_there| is_there) {
+            let wanted = loaded::offset(host, session, number);
+            if wanted.is_some_and(|wanted| wanted != reader.offset()) {
+                continue;
+            }
+            if let Some(mut frame) = reader.frame() {
+                frame.number = FrameNumber(number.into());
+                self.follow(|engine| engine.push(&frame));
+            }
+            self.caught_up = number;
+            number += 1;
+        }
     }
 
     /// The first pass is over.

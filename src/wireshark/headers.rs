@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::super::host::{ProtoPlugin, StatTapUi};
-use super::{LAYOUTS, Layout, frame_flag, funnel, layout, packet_header};
+use super::{FRAME_OFFSET, LAYOUTS, Layout, frame_flag, funnel, layout, packet_header};
 
 #[allow(
     dead_code,
@@ -101,6 +101,7 @@ fn what_is_taken_as_the_same_in_all_versions_is_so_here() {
         (offset_of!(_funnel_ops_t, new_dialog), funnel::NEW_DIALOG),
         (offset_of!(_funnel_ops_t, update_progress), row().funnel_progress + 8),
         (offset_of!(_funnel_ops_t, destroy_progress_window), row().funnel_progress + 16),
+        (offset_of!(_frame_data, file_off), FRAME_OFFSET),
         (offset_of!(Buffer, data), 0),
         (offset_of!(Buffer, allocated), 8),
         (offset_of!(Buffer, start), 16),

@@ -57,6 +57,7 @@ functions! {
     proto_tree_add_uint: unsafe extern "C" fn(Ptr, c_int, Ptr, c_int, c_int, u32) -> Ptr,
     proto_tree_add_double: unsafe extern "C" fn(Ptr, c_int, Ptr, c_int, c_int, f64) -> Ptr,
     proto_tree_add_string: unsafe extern "C" fn(Ptr, c_int, Ptr, c_int, c_int, *const c_char) -> Ptr,
+    proto_field_is_referenced: unsafe extern "C" fn(Ptr, c_int) -> c_int,
     create_dissector_handle: unsafe extern "C" fn(Dissect, c_int) -> Ptr,
     register_postdissector: unsafe extern "C" fn(Ptr),
     register_init_routine: unsafe extern "C" fn(Plain),

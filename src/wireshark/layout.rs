@@ -101,6 +101,9 @@ pub mod funnel {
     pub const NEW_DIALOG: usize = 88;
 }
 
+/// `frame_data.file_off`, the same in all versions: i64.
+pub const FRAME_OFFSET: usize = 16;
+
 /// Flags of `frame_data`.
 pub mod frame_flag {
     /// The display filter lets it pass.

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 
 use super::guard::{Part, guard};
 use super::host::{Host, Ptr, field, from_host};
-use super::layout::frame_flag;
+use super::layout::{FRAME_OFFSET, frame_flag};
 
 /// Which packets an export is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,20 @@ pub(super) fn count(host: &Host, session: Ptr) -> Option<u32> {
     let file = file_of(host, session)?;
     // SAFETY: as above.
     Some(unsafe { field(file, host.layout.file_count) })
+}
+
+/// Where a packet of the capture behind a session stands in its file; nothing when the host does not keep that.
+pub(super) fn offset(host: &Host, session: Ptr, number: u32) -> Option<i64> {
+    let file = file_of(host, session)?;
+    // SAFETY: a capture file, in the layout of this version; what is found is a frame, null for a number that there is not.
+    unsafe {
+        let frames: Ptr = field(file, host.layout.file_provider + host.layout.provider_frames);
+        if frames.is_null() {
+            return None;
+        }
+        let frame = (host.frame_data_sequence_find)(frames, number);
+        (!frame.is_null()).then(|| field(frame.cast(), FRAME_OFFSET))
+    }
 }
 
 /// True when the capture behind a session was read to its end.

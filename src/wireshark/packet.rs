@@ -23,18 +23,24 @@ pub(super) fn time(seconds: i64, nanos: c_int) -> Timestamp {
     Timestamp(seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()))
 }
 
+/// True when a record is a packet.
+///
+/// # Safety
+/// `record` points to a `wtap_rec` that is filled.
+pub(super) unsafe fn is_packet(host: &Host, record: Ptr) -> bool {
+    // SAFETY: the caller's word, and the layout of this version.
+    !record.is_null() && unsafe { field::<u32>(record, host.layout.record_type) } == PACKET
+}
+
 /// A frame from a record of libwiretap; nothing when the record is no packet.
 ///
 /// # Safety
 /// `record` points to a `wtap_rec` that is filled.
 pub(super) unsafe fn frame<'f>(host: &Host, record: Ptr, number: u64, time: Timestamp, data: &'f [u8]) -> Option<Frame<'f>> {
     let layout = host.layout;
-    if record.is_null() {
-        return None;
-    }
     // SAFETY: the caller's word, and the layout of this version.
     unsafe {
-        if field::<u32>(record, layout.record_type) != PACKET {
+        if !is_packet(host, record) {
             return None;
         }
         let header = record.byte_add(layout.record_header);

@@ -35,7 +35,10 @@ pub(super) struct Reader {
     buffer: Vec<u64>,
     comment: Option<String>,
     number: u64,
+    offset: i64,
     size: i64,
+    /// Of a file that is being read beside this one.
+    other_keys: Option<KeyLog>,
 }
 
 /// Why reading ended early.
@@ -58,7 +61,7 @@ impl Reader {
         }
         let mut record = vec![0; host.layout.record_size.div_ceil(8)];
         let mut buffer = vec![0; 4];
-        KEYS.set(Some(keys.clone()));
+        let other_keys = KEYS.replace(Some(keys.clone()));
         // SAFETY: both are as large as the host's structures, and zeroed; the file is open. The callback stays.
         let size = unsafe {
             (host.wtap_rec_init)(record.as_mut_ptr().cast(), BUFFER);
@@ -68,49 +71,72 @@ impl Reader {
             (host.wtap_set_cb_new_secrets)(file, Some(take));
             (host.wtap_file_size)(file, &mut error)
         };
-        Ok(Self { host, file, record, buffer, comment: None, number: 0, size })
+        Ok(Self { host, file, record, buffer, comment: None, number: 0, offset: 0, size, other_keys })
     }
 
     /// The next packet; records that are none are counted, as the host counts them.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, Fault> {
+        while self.advance()? {
+            // SAFETY: a record that was just filled, in the layout of this version.
+            if unsafe { packet::is_packet(self.host, self.record.as_mut_ptr().cast()) } {
+                return Ok(self.frame());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes to the next record; false at the end of the file.
+    pub(super) fn advance(&mut self) -> Result<bool, Fault> {
         let (host, layout) = (self.host, self.host.layout);
         let record: Ptr = self.record.as_mut_ptr().cast();
         let buffer: Ptr = self.buffer.as_mut_ptr().cast();
-        loop {
-            let (mut error, mut info, mut offset): (c_int, *mut c_char, i64) = (0, null_mut(), 0);
-            let (to_error, to_info, to_offset): (Ptr, Ptr, Ptr) =
-                ((&raw mut error).cast(), (&raw mut info).cast(), (&raw mut offset).cast());
-            // SAFETY: what was made by open; since 4.6 there is no buffer among the arguments.
-            let result = unsafe {
-                (host.wtap_rec_reset)(record);
-                match layout.record_holds_data {
-                    false => (host.wtap_read)(self.file, record, buffer, to_error, to_info, to_offset),
-                    true => (host.wtap_read)(self.file, record, to_error, to_info, to_offset, null_mut()),
-                }
-            };
-            if result.to_le_bytes()[0] == 0 {
-                return match error {
-                    0 => Ok(None),
-                    _ => Err(Fault { message: message(host, error, info), is_cut: error == SHORT_READ }),
-                };
+        let (mut error, mut info): (c_int, *mut c_char) = (0, null_mut());
+        let (to_error, to_info, to_offset): (Ptr, Ptr, Ptr) =
+            ((&raw mut error).cast(), (&raw mut info).cast(), (&raw mut self.offset).cast());
+        // SAFETY: what was made by open; since 4.6 there is no buffer among the arguments.
+        let result = unsafe {
+            (host.wtap_rec_reset)(record);
+            match layout.record_holds_data {
+                false => (host.wtap_read)(self.file, record, buffer, to_error, to_info, to_offset),
+                true => (host.wtap_read)(self.file, record, to_error, to_info, to_offset, null_mut()),
             }
+        };
+        if result.to_le_bytes()[0] != 0 {
             self.number += 1;
-            // SAFETY: a record that was just filled, and the layout of this version. Readers put the captured
-            // bytes behind the start of the buffer, and need not say so to its end.
-            unsafe {
-                let bytes: Ptr = layout.record_data.map_or(buffer, |at| record.byte_add(at));
-                let (start, allocated, offset): (*const u8, usize, usize) = (field(bytes, 0), field(bytes, 8), field(bytes, 16));
-                let captured: u32 = field(record, layout.record_header + packet_header::CAPTURED);
-                let captured = (captured as usize).min(allocated.saturating_sub(offset));
-                let data: &[u8] = if start.is_null() { &[] } else { std::slice::from_raw_parts(start.add(offset), captured) };
-                let time = packet::time(field(record, layout.record_time), field(record, layout.record_time + 8));
-                if let Some(mut frame) = packet::frame(host, record, self.number, time, data) {
-                    self.comment = packet::comment(host, record);
-                    frame.comment = self.comment.as_deref();
-                    return Ok(Some(frame));
-                }
-            }
+            return Ok(true);
         }
+        match error {
+            0 => Ok(false),
+            _ => Err(Fault { message: message(host, error, info), is_cut: error == SHORT_READ }),
+        }
+    }
+
+    /// The record as a packet, when it is one.
+    pub(super) fn frame(&mut self) -> Option<Frame<'_>> {
+        let (host, layout) = (self.host, self.host.layout);
+        let record: Ptr = self.record.as_mut_ptr().cast();
+        // SAFETY: a record that was just filled, in the layout of this version. Readers put the captured bytes behind the start
+        // of the buffer, and need not say so to its end.
+        unsafe {
+            let buffer: Ptr = self.buffer.as_mut_ptr().cast();
+            let bytes: Ptr = layout.record_data.map_or(buffer, |at| record.byte_add(at));
+            let (start, allocated, offset): (*const u8, usize, usize) =
+                (field(bytes, 0), field(bytes, 8), field(bytes, 16));
+            let captured: u32 = field(record, layout.record_header + packet_header::CAPTURED);
+            let captured = (captured as usize).min(allocated.saturating_sub(offset));
+            let data: &[u8] =
+                if start.is_null() { &[] } else { std::slice::from_raw_parts(start.add(offset), captured) };
+            let time = packet::time(field(record, layout.record_time), field(record, layout.record_time + 8));
+            let mut frame = packet::frame(host, record, self.number, time, data)?;
+            self.comment = packet::comment(host, record);
+            frame.comment = self.comment.as_deref();
+            Some(frame)
+        }
+    }
+
+    /// Where the last packet stands in the file, as the host counts.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
     }
 
     /// How much was read, from 0 to 1.
@@ -123,7 +149,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        KEYS.take();
+        KEYS.set(self.other_keys.take());
         let host = self.host;
         // SAFETY: what open made, once.
         unsafe {
