@@ -422,4 +422,3 @@ unsafe fn show(host: &Host, tvb: Ptr, tree: Ptr, frame: u32, rows: &[Rc<Row>]) {
         }
     }
 }
-

@@ -22,9 +22,9 @@ mod generated {
 }
 
 use generated::{
-    Buffer, WIRESHARK_VERSION_MAJOR, WIRESHARK_VERSION_MINOR, _capture_file, _frame_data, _funnel_ops_t, _header_field_info,
-    _packet_info, _stat_tap_ui, epan_dissect, hf_register_info, packet_provider_data, proto_plugin, wtap_packet_header,
-    wtap_rec,
+    _capture_file, _frame_data, _funnel_ops_t, _header_field_info, _packet_info, _stat_tap_ui, Buffer,
+    WIRESHARK_VERSION_MAJOR, WIRESHARK_VERSION_MINOR, epan_dissect, hf_register_info, packet_provider_data,
+    proto_plugin, wtap_packet_header, wtap_rec,
 };
 
 /// The byte and the value of a flag that `set` sets.

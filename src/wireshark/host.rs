@@ -14,7 +14,8 @@ pub(super) type Plain = extern "C" fn();
 /// A dissector.
 pub(super) type Dissect = unsafe extern "C" fn(tvb: Ptr, packet: Ptr, tree: Ptr, data: Ptr) -> c_int;
 /// What a tap calls for each packet.
-pub(super) type TapPacket = unsafe extern "C" fn(data: Ptr, packet: Ptr, dissect: Ptr, info: Ptr, flags: c_uint) -> c_int;
+pub(super) type TapPacket =
+    unsafe extern "C" fn(data: Ptr, packet: Ptr, dissect: Ptr, info: Ptr, flags: c_uint) -> c_int;
 /// What a tap calls otherwise.
 pub(super) type TapCall = unsafe extern "C" fn(data: Ptr);
 /// What takes secrets of a capture.

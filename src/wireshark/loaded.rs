@@ -109,7 +109,8 @@ pub(super) fn offset(host: &Host, session: Ptr, number: u32) -> Option<i64> {
 /// True when the capture behind a session was read to its end.
 pub(super) fn is_read(host: &Host, session: Ptr) -> bool {
     // SAFETY: as above.
-    file_of(host, session).is_some_and(|file| unsafe { field::<u32>(file, host.layout.file_state) } == host.layout.state_done())
+    file_of(host, session)
+        .is_some_and(|file| unsafe { field::<u32>(file, host.layout.file_state) } == host.layout.state_done())
 }
 
 unsafe extern "C" fn copy(file: Ptr, data: Ptr) -> *mut c_void {

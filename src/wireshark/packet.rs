@@ -36,7 +36,13 @@ pub(super) unsafe fn is_packet(host: &Host, record: Ptr) -> bool {
 ///
 /// # Safety
 /// `record` points to a `wtap_rec` that is filled.
-pub(super) unsafe fn frame<'f>(host: &Host, record: Ptr, number: u64, time: Timestamp, data: &'f [u8]) -> Option<Frame<'f>> {
+pub(super) unsafe fn frame<'f>(
+    host: &Host,
+    record: Ptr,
+    number: u64,
+    time: Timestamp,
+    data: &'f [u8],
+) -> Option<Frame<'f>> {
     let layout = host.layout;
     // SAFETY: the caller's word, and the layout of this version.
     unsafe {

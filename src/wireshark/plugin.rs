@@ -62,7 +62,8 @@ pub extern "C" fn plugin_register() {
         Err(_) => return,
     }
     guard(Part::Start, (), |host| {
-        let plugin = Box::leak(Box::new(ProtoPlugin { register_protoinfo: Some(register), register_handoff: Some(hand_off) }));
+        let plugin =
+            Box::leak(Box::new(ProtoPlugin { register_protoinfo: Some(register), register_handoff: Some(hand_off) }));
         // SAFETY: the host keeps the pointer; it stays.
         unsafe { (host.proto_register_plugin)(plugin) };
         tap::announce(host);

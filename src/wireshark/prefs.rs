@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 use super::host::{EnumValue, Host, Ptr, from_host, text};
-use crate::engine::options::{Kind, OPTIONS, OptionError, Spec};
 use crate::engine::Options;
+use crate::engine::options::{Kind, OPTIONS, OptionError, Spec};
 
 /// `pref_current`: the value in use, not the one being edited.
 const CURRENT: c_int = 2;
@@ -63,8 +63,16 @@ pub(super) fn register(host: &Host, protocol: c_int) {
     if module.is_null() {
         return;
     }
-    let add = |name: &str, title: &str, help: &str, kind: Kind, cell: &'static Cell| add(host, module, name, title, help, kind, cell);
-    add("fields", "Show har.* fields", "Follow HTTP while packets are dissected and show what each belongs to", Kind::Switch, &page.fields);
+    let add = |name: &str, title: &str, help: &str, kind: Kind, cell: &'static Cell| {
+        add(host, module, name, title, help, kind, cell)
+    };
+    add(
+        "fields",
+        "Show har.* fields",
+        "Follow HTTP while packets are dissected and show what each belongs to",
+        Kind::Switch,
+        &page.fields,
+    );
     add("bodies", "Bodies", "Keep the bodies of requests and responses", Kind::Switch, &page.bodies);
     let folder = "Folder in which Export as HAR saves first; empty: beside the capture";
     let (name, title, help) = (keep("folder"), keep("Default folder"), keep(folder));

@@ -19,7 +19,12 @@ pub(super) fn text(outcome: &Outcome, target: &Target, fault: Option<&str>) -> S
     };
     line(&target.name());
     line("");
-    line(&format!("{}, {}, {} bytes", many(summary.entries, "entry", "entries"), many(summary.pages, "page", "pages"), summary.bytes));
+    line(&format!(
+        "{}, {}, {} bytes",
+        many(summary.entries, "entry", "entries"),
+        many(summary.pages, "page", "pages"),
+        summary.bytes
+    ));
     if let Some(fault) = fault {
         line(&format!("The capture could not be read to its end: {fault}"));
     }

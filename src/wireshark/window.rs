@@ -66,7 +66,9 @@ pub(super) fn ask(host: &Host, title: &str, fields: &[(&str, String)], answer: B
     let data = Box::into_raw(Box::new(Some(answer))).cast();
     let title = text(title);
     // SAFETY: two lists that end with null, of which the host copies the texts; the data is freed by the function beside it.
-    unsafe { dialog(id, title.as_ptr(), pointers(&names).as_ptr(), pointers(&values).as_ptr(), answered, data, Some(forget)) };
+    unsafe {
+        dialog(id, title.as_ptr(), pointers(&names).as_ptr(), pointers(&values).as_ptr(), answered, data, Some(forget))
+    };
     true
 }
 
@@ -170,7 +172,9 @@ impl Progress {
             if !self.window.is_null() {
                 // SAFETY: the type of this function, and a window it made.
                 unsafe {
-                    if let Some((update, _)) = operation::<UpdateProgress>(self.host, self.host.layout.funnel_progress + 8) {
+                    if let Some((update, _)) =
+                        operation::<UpdateProgress>(self.host, self.host.layout.funnel_progress + 8)
+                    {
                         update(self.window, part, task.as_ptr());
                     }
                 }
@@ -186,7 +190,9 @@ impl Drop for Progress {
         if !self.window.is_null() {
             // SAFETY: the type of this function, and a window it made.
             unsafe {
-                if let Some((destroy, _)) = operation::<DestroyProgress>(self.host, self.host.layout.funnel_progress + 16) {
+                if let Some((destroy, _)) =
+                    operation::<DestroyProgress>(self.host, self.host.layout.funnel_progress + 16)
+                {
                     destroy(self.window);
                 }
             }

@@ -32,7 +32,9 @@ fn fields_say_what_the_har_says() {
     let one = rows(&host, &["-r", &capture]);
     let two = rows(&host, &["-2", "-r", &capture]);
     for entry in entries {
-        let frames = |key: &str| entry["_packet"][key].as_array().map(|list| list.iter().filter_map(Value::as_u64).collect::<Vec<_>>());
+        let frames = |key: &str| {
+            entry["_packet"][key].as_array().map(|list| list.iter().filter_map(Value::as_u64).collect::<Vec<_>>())
+        };
         let request = frames("requestFrames").unwrap()[0].to_string();
         let response = frames("responseFrames").unwrap()[1].to_string();
         let is_it = |row: &&Vec<String>| row[1] == entry["request"]["url"].as_str().unwrap() && row[6] == request;

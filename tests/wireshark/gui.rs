@@ -173,6 +173,9 @@ fn without_a_capture_it_says_so() {
     display.wait("the message", || display.windows() > 1);
     display.shoot("nothing");
     assert!(wireshark.0.try_wait().unwrap().is_none());
-    let left = fs::read_dir(host.path("")).unwrap().flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "har"));
+    let left = fs::read_dir(host.path(""))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "har"));
     assert_eq!(left.count(), 0);
 }

@@ -136,7 +136,8 @@ pub fn table(output: &Output) -> Vec<Vec<String>> {
 
 /// The HAR that the command makes of the same capture.
 pub fn standalone(capture: &Path, options: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_harshark")).arg("-q").arg(capture).args(options).args(["-o", "-"]).output();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_harshark")).arg("-q").arg(capture).args(options).args(["-o", "-"]).output();
     comparable(&output.unwrap().stdout)
 }
 
@@ -163,7 +164,10 @@ pub fn run_text(program: &str, words: &[&str]) -> String {
 
 /// True when a program can be started.
 pub fn has(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|output| output.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// The plugin, built by cargo beside these tests.

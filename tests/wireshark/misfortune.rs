@@ -95,7 +95,8 @@ fn of_a_damaged_capture_comes_what_there_is() {
 fn a_fault_inside_a_callback_is_a_message() {
     let Some(host) = Host::installed() else { return };
     let capture = host.capture(CAPTURE);
-    for (part, is_fatal) in [("start", false), ("fields", false), ("objects", false), ("secrets", false), ("tap", true)] {
+    for (part, is_fatal) in [("start", false), ("fields", false), ("objects", false), ("secrets", false), ("tap", true)]
+    {
         let output = host
             .command("env")
             .arg(format!("HARSHARK_FAULT={part}"))
@@ -105,7 +106,11 @@ fn a_fault_inside_a_callback_is_a_message() {
             .unwrap();
         assert_eq!(output.status.code(), Some(i32::from(is_fatal)), "{part}: {}", said(&output));
         if part != "secrets" {
-            assert!(said(&output).contains(&format!("internal fault in {part}: rehearsed")), "{part}: {}", said(&output));
+            assert!(
+                said(&output).contains(&format!("internal fault in {part}: rehearsed")),
+                "{part}: {}",
+                said(&output)
+            );
         }
         if !is_fatal {
             assert!(output.stdout.split(|&byte| byte == b'\n').count() > 10, "{part}");

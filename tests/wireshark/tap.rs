@@ -42,7 +42,8 @@ fn secrets_inside_the_capture_reach_the_host_too() {
     // A Decryption Secrets Block behind the Section Header Block: type, length, kind, length of the secrets, padding, length.
     let header = u32::from_le_bytes(capture[4..8].try_into().unwrap()) as usize;
     let len = 20 + secrets.len().next_multiple_of(4);
-    let mut block: Vec<u8> = [10, len as u32, 0x544c_534b, secrets.len() as u32].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let mut block: Vec<u8> =
+        [10, len as u32, 0x544c_534b, secrets.len() as u32].iter().flat_map(|n| n.to_le_bytes()).collect();
     block.extend_from_slice(&secrets);
     block.resize(len - 4, 0);
     block.extend_from_slice(&(len as u32).to_le_bytes());
@@ -52,7 +53,8 @@ fn secrets_inside_the_capture_reach_the_host_too() {
     assert!(entries(&wanted) > 0);
     assert_eq!(host.export(&["-r", &with_keys]), wanted);
     // The TLS dissector still gets what the plugin took its place for.
-    let output = host.tshark(["-r", &with_keys, "-Y", "http2.headers.path", "-z", &format!("har,{}", host.inner("x.har"))]);
+    let output =
+        host.tshark(["-r", &with_keys, "-Y", "http2.headers.path", "-z", &format!("har,{}", host.inner("x.har"))]);
     assert!(!output.stdout.is_empty(), "{}", said(&output));
 }
 

@@ -21,7 +21,13 @@ fn exports(suite: &str, version: &str) {
     let Some(host) = host(suite) else { return };
     let output = host.tshark(["-G", "plugins"]);
     let plugins = table(&output);
-    assert!(plugins.iter().any(|row| row[0].starts_with("harshark.so") && row.last().is_some_and(|path| path.contains(version))), "{}", said(&output));
+    assert!(
+        plugins
+            .iter()
+            .any(|row| row[0].starts_with("harshark.so") && row.last().is_some_and(|path| path.contains(version))),
+        "{}",
+        said(&output)
+    );
     for name in ["small-clear.pcapng", "errors-clear.pcapng"] {
         let capture = host.capture(name);
         let wanted = standalone(&data(name), &[]);
