@@ -35,7 +35,9 @@ mod layout {
     /// Writes `wireshark.rs` to the folder of the build.
     pub fn generate() {
         println!("cargo:rerun-if-changed=include/wireshark.h");
-        println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
+        for name in ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_SYSROOT_DIR"] {
+            println!("cargo:rerun-if-env-changed={name}");
+        }
         let output = Command::new("pkg-config")
             .args(["--cflags", "wireshark"])
             .output()

@@ -81,6 +81,11 @@ pub(super) fn guard<R>(part: Part, otherwise: R, work: impl FnOnce(&'static Host
     }
 }
 
+/// Runs what must run whatever rests, and has nothing to tell: the end of things.
+pub(super) fn quietly(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
 fn complaint(part: Part, cause: &(dyn Any + Send)) -> String {
     let cause = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     let rest = if part.rests() { " This part of HAR rests until the next capture is opened." } else { "" };

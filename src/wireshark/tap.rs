@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
-use super::guard::{Part, guard};
+use super::guard::{Part, guard, quietly};
 use super::host::{Host, Ptr, StatTapUi, TapPlugin, field, from_host, text};
 use super::{export, loaded, packet, prefs, secrets};
 use crate::engine::Options;
@@ -266,7 +266,9 @@ unsafe extern "C" fn ignore(_data: Ptr) {}
 
 /// The host takes the listener away. It would end well whatever became of a HAR; the last tap to end sees to it that it does not.
 unsafe extern "C" fn end(data: Ptr) {
-    let _ = with_tap(data, |tap| (tap.output.take(), tap.session.take()));
+    quietly(|| {
+        let _ = with_tap(data, |tap| (tap.output.take(), tap.session.take()));
+    });
     RUNNING.set(RUNNING.get().saturating_sub(1));
     if RUNNING.get() == 0 && HAS_FAILED.get() {
         std::process::exit(1);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
-use super::guard::{Part, guard};
+use super::guard::{Part, guard, quietly};
 use super::host::{Host, Ptr, field, from_host, text};
 use super::layout::funnel;
 use super::prefs::keep;
@@ -93,7 +93,7 @@ unsafe extern "C" fn answered(values: *const *const c_char, data: Ptr) {
 unsafe extern "C" fn forget(data: Ptr) {
     if !data.is_null() {
         // SAFETY: boxed by `ask`; the host calls this once, at the end of the dialog.
-        drop(unsafe { Box::from_raw(data.cast::<Answer>()) });
+        quietly(|| drop(unsafe { Box::from_raw(data.cast::<Answer>()) }));
     }
 }
 
