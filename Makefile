@@ -7,7 +7,7 @@ BIN := target/release/harshark
 # The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
 DEMOS := small-clear small-h2 small-h3
 
-.PHONY: help tools build demo test check docs outside bench clean
+.PHONY: help tools build demo test check docs outside layouts bench clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) test
 	$(CARGO) build --release
 	tests/outside.sh
+
+layouts: tools ## Check the plugin's layout table against the headers of each Wireshark at hand
+	tests/layouts.sh
 
 bench: build ## Make a large capture and measure CPU, speed and memory
 	$(CARGO) bench --bench large

@@ -51,6 +51,10 @@ mod layout {
             .layout_tests(false)
             .derive_default(false)
             .generate_comments(false);
+        // Headers of another system, in a folder of its own.
+        if let Ok(root) = env::var("PKG_CONFIG_SYSROOT_DIR") {
+            builder = builder.clang_arg(format!("--sysroot={root}"));
+        }
         for name in TYPES {
             builder = builder.allowlist_type(name);
         }

@@ -23,7 +23,8 @@ if [ ! -e "$root/.ready" ]; then
     {
         [ -x "$root/usr/bin/apt-get" ] || debootstrap --variant=minbase "$suite" "$root" "$mirror"
         chroot "$root" apt-get "${options[@]}" update
-        DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get "${options[@]}" install -y --no-install-recommends tshark wireshark
+        DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get "${options[@]}" install -y --no-install-recommends \
+            tshark wireshark libwireshark-dev libglib2.0-dev
     } >"$root.log" 2>&1 || fail "see $root.log"
     touch "$root/.ready"
 fi

@@ -71,7 +71,7 @@ impl Display {
     }
 
     /// Gives the keyboard to the window with this title: nobody else does, without a window manager.
-    fn focus(&self, title: &str) {
+    fn focus(&self, title: &str) -> String {
         let mut window = String::new();
         self.wait(title, || {
             let found = self.xdotool(&["search", "--onlyvisible", "--name", title]);
@@ -80,6 +80,7 @@ impl Display {
         });
         self.xdotool(&["windowfocus", &window]);
         sleep(Duration::from_millis(500));
+        window
     }
 
     /// Keeps a picture of the screen.
@@ -162,6 +163,45 @@ pub fn menu_export(host: &Host) {
 fn the_menu_exports_what_is_loaded() {
     let Some(host) = Host::installed() else { return };
     menu_export(&host);
+}
+
+#[test]
+fn only_what_is_displayed_is_exported() {
+    let Some(host) = Host::installed() else { return };
+    let Some(display) = Display::open() else { return };
+    let name = "small-clear.pcapng";
+    let capture = host.capture(name);
+    let _wireshark = Wireshark::start(&host, &display, &["-r", &capture, "-Y", "http.response.code == 404"]);
+    display.open_menu();
+    // The first field stands at the top, right of its name.
+    let window = display.focus("Export as HAR");
+    display.xdotool(&["mousemove", "--window", &window, "400", "24", "click", "1"]);
+    display.key("ctrl+a");
+    display.xdotool(&["type", "displayed"]);
+    display.shoot("displayed");
+    display.key("Return");
+    sleep(Duration::from_secs(2));
+    display.focus("Export as HAR");
+    display.key("ctrl+a");
+    display.xdotool(&["type", &host.inner("displayed.har")]);
+    display.key("Return");
+    display.wait("the HAR", || host.path("displayed.har").exists());
+    let har = host.har("displayed.har");
+    let statuses: Vec<_> =
+        har["log"]["entries"].as_array().unwrap().iter().map(|entry| &entry["response"]["status"]).collect();
+    assert!(!statuses.is_empty() && statuses.iter().all(|status| **status == 404), "{statuses:?}");
+}
+
+#[test]
+fn a_har_can_be_asked_for_on_the_command_line() {
+    let Some(host) = Host::installed() else { return };
+    let Some(display) = Display::open() else { return };
+    let name = "small-clear.pcapng";
+    let capture = host.capture(name);
+    let argument = format!("har,{}", host.inner("asked.har"));
+    let _wireshark = Wireshark::start(&host, &display, &["-r", &capture, "-z", &argument]);
+    display.wait("the HAR", || host.path("asked.har").exists());
+    assert_eq!(host.har("asked.har"), standalone(&data(name), &[]));
 }
 
 #[test]
