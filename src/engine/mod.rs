@@ -30,7 +30,7 @@ pub struct Engine {
 }
 
 /// Who wants to know of each exchange when it is over.
-pub type Observer = Box<dyn FnMut(har::Brief)>;
+pub type Observer = Box<dyn FnMut(har::Brief) + Send>;
 
 /// What the engine saw besides exchanges.
 #[derive(Debug, Clone, Default)]

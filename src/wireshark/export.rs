@@ -164,7 +164,7 @@ fn keys(capture: &Path, key_log: Option<&Path>) -> Result<KeyLog, Failure> {
     let keys = KeyLog::new(&Limits::default());
     if let Some(path) = key_log {
         let text =
-            std::fs::read(path).map_err(|error| Failure::from(RunError::KeyLog { path: path.to_owned(), error }))?;
+            std::fs::read(path).map_err(|error| Failure::from(RunError::Secrets { path: path.to_owned(), error }))?;
         keys.parse(&zeroize::Zeroizing::new(text), SecretSource::KeyLog);
     }
     let _ = secrets_ahead(capture, &Limits::default(), &mut |secrets| {

@@ -13,6 +13,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::null;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 
@@ -121,7 +122,7 @@ struct Row {
 struct Bridge {
     engine: Option<Engine>,
     /// Entries that the engine has told of and nobody has read yet.
-    told: Rc<RefCell<Vec<Brief>>>,
+    told: Arc<Mutex<Vec<Brief>>>,
     rows: Vec<Rc<Row>>,
     /// Rows of a frame.
     by_frame: HashMap<u32, Vec<u32>, RandomState>,
@@ -287,7 +288,7 @@ impl Bridge {
             let spool = Spool::new(options.limits.spool_memory, None);
             let mut engine = Engine::new(&options, secrets::keys(), spool, None);
             let told = self.told.clone();
-            engine.observe(Box::new(move |brief| told.borrow_mut().push(brief)));
+            engine.observe(Box::new(move |brief| told.lock().unwrap_or_else(PoisonError::into_inner).push(brief)));
             engine
         });
         work(engine);
@@ -332,10 +333,7 @@ impl Bridge {
 
     /// Takes what the engine has told.
     fn read(&mut self) {
-        if self.told.borrow().is_empty() {
-            return;
-        }
-        let told = self.told.take();
+        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
         for brief in told {
             let at = self.rows.len() as u32;
             let row = Row::new(at.saturating_add(1), &brief);
