@@ -7,7 +7,7 @@ BIN := target/release/harshark
 # The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
 DEMOS := small-clear small-h2 small-h3
 
-.PHONY: help tools build demo test check docs outside layouts bench clean
+.PHONY: help tools build demo test check docs outside layouts bench clean install uninstall
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ layouts: tools ## Check the plugin's layout table against the headers of each Wi
 
 bench: build ## Make a large capture and measure CPU, speed and memory
 	$(CARGO) bench --bench large
+
+install: build ## Install command, library, plugin and recorder (PREFIX, DESTDIR)
+	@./install.sh install "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## Take away what install put there
+	@./install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -1,7 +1,12 @@
+//! Gives the shared library its soname, whose number is that of the C ABI.
+//!
 //! With the feature `bindgen`: reads the structures of the installed Wireshark's headers, for the test of the layout table.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libharshark.so.1");
+    }
     #[cfg(feature = "bindgen")]
     layout::generate();
 }

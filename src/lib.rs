@@ -21,6 +21,7 @@ pub mod cli;
 pub mod dns;
 pub mod engine;
 pub mod exchange;
+pub mod ffi;
 pub mod har;
 pub mod http;
 pub mod net;

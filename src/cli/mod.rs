@@ -22,6 +22,10 @@ const FAILED: u8 = 2;
 
 /// Runs the command with these words.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "--man") {
+        return man();
+    }
     let args = match Args::parse(words) {
         Ok(args) => args,
         Err(error) => {
@@ -39,6 +43,14 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         log::warn!("an interrupt will not finish the HAR: {error}");
     }
     convert(args, stop)
+}
+
+/// The manual page, for whoever installs it.
+fn man() -> ExitCode {
+    match clap_mangen::Man::new(args::command()).render(&mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("standard output: {error}")),
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the doors may look at a clock: this is what the run took")]

@@ -1,0 +1,70 @@
+//! What came of a session, as JSON.
+
+use serde_json::{Value, json};
+
+use crate::capture::link_type_name;
+use crate::engine::Seen;
+use crate::har::Summary;
+
+/// Everything there is to tell.
+#[derive(Default)]
+pub(super) struct Told<'t> {
+    pub(super) packets: u64,
+    pub(super) summary: Option<&'t Summary>,
+    pub(super) seen: Option<&'t Seen>,
+    /// What is wrong with the capture itself.
+    pub(super) damage: Vec<String>,
+    pub(super) is_finished: bool,
+}
+
+impl Told<'_> {
+    pub(super) fn json(&self) -> String {
+        let empty = Summary::default();
+        let summary = self.summary.unwrap_or(&empty);
+        let nothing = Seen::default();
+        let seen = self.seen.unwrap_or(&nothing);
+        let mut anomalies = summary.anomalies.clone();
+        anomalies.merge(&seen.anomalies, KEPT);
+        let anomalies: Vec<Value> = anomalies
+            .sorted()
+            .iter()
+            .map(|seen| {
+                let frames: Vec<u64> = seen.first.iter().take(KEPT).map(|stamp| stamp.frame.0).collect();
+                json!({"name": seen.kind.code(), "text": seen.kind.text(), "count": seen.count, "frames": frames})
+            })
+            .collect();
+        let unsupported: Vec<Value> = seen
+            .unsupported
+            .iter()
+            .map(|&(link, frames)| json!({"number": link.0, "name": link_type_name(link), "frames": frames}))
+            .collect();
+        let agents: Vec<Value> =
+            summary.agents.iter().map(|(agent, count)| json!({"agent": agent, "count": count})).collect();
+        json!({
+            "finished": self.is_finished,
+            "packets": self.packets,
+            "entries": summary.entries,
+            "pages": summary.pages,
+            "bytes": summary.bytes,
+            "versions": summary.versions,
+            "statuses": summary.statuses,
+            "unanswered": summary.unanswered,
+            "filtered": summary.filtered,
+            "refused": summary.refused,
+            "truncated": summary.truncated,
+            "agents": agents,
+            "connections": summary.connections,
+            "withoutEntry": summary.without_entry,
+            "undecrypted": summary.undecrypted,
+            "anomalies": anomalies,
+            "unsupportedLinkTypes": unsupported,
+            "repeatedPackets": seen.repeated,
+            "encryptedFrames": seen.encrypted_frames,
+            "damage": self.damage,
+        })
+        .to_string()
+    }
+}
+
+/// Frames named with an anomaly.
+const KEPT: usize = 8;

@@ -1,0 +1,356 @@
+//! The recorder as hosts use it: what it says, what it captures, how it stops, what it says when something fails.
+#![cfg(unix)]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const HARDUMP: &str = env!("CARGO_BIN_EXE_hardump");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The library of this build: cargo put it beside this test.
+fn library() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name("libharshark.so")
+}
+
+/// A folder with a FIFO, and a program in the place of dumpcap.
+struct Stage {
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(dumpcap: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for pipe in ["fifo", "in", "out"] {
+            assert!(Command::new("mkfifo").arg(folder.path().join(pipe)).status().unwrap().success());
+        }
+        let program = folder.path().join("dumpcap");
+        fs::write(&program, format!("#!/bin/sh\n{dumpcap}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, har: &Path, more: &[&str]) -> Child {
+        Command::new(HARDUMP)
+            .args(["--capture", "--extcap-interface", "har", "--source", "small-clear.pcapng", "--fifo"])
+            .arg(self.path("fifo"))
+            .arg("--har")
+            .arg(har)
+            .args(more)
+            .env("HARDUMP_DUMPCAP", self.path("dumpcap"))
+            .env("HARSHARK_LIBRARY", library())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Reads the FIFO as the host does.
+    fn host(&self) -> JoinHandle<Vec<u8>> {
+        let fifo = self.path("fifo");
+        std::thread::spawn(move || {
+            let mut all = Vec::new();
+            File::open(fifo).unwrap().read_to_end(&mut all).unwrap();
+            all
+        })
+    }
+}
+
+fn har(path: &Path) -> Value {
+    let mut har: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    har["log"]["creator"].take();
+    har
+}
+
+fn entries(har: &Value) -> usize {
+    har["log"]["entries"].as_array().unwrap().len()
+}
+
+fn capture() -> PathBuf {
+    root().join("tests/data/small-clear.pcapng")
+}
+
+fn standalone(folder: &Path) -> Value {
+    let out = folder.join("standalone.har");
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_harshark")).arg("-q").arg(capture()).arg("-o").arg(&out).status().unwrap();
+    assert!(status.success());
+    har(&out)
+}
+
+fn ask(words: &[&str]) -> Output {
+    Command::new(HARDUMP).args(words).env("HARSHARK_LIBRARY", library()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn terminate(child: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until something is so; it must become so within seconds.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let interfaces = text(&ask(&["--extcap-interfaces", "--extcap-version=4.0"]).stdout);
+    assert!(interfaces.contains("interface {value=har}{display=HAR recorder}"), "{interfaces}");
+    assert!(interfaces.contains("{type=button}{display=Export HAR now}"));
+    assert!(text(&ask(&["--extcap-dlts", "--extcap-interface", "har"]).stdout).starts_with("dlt {number="));
+    assert!(text(&ask(&["--version"]).stdout).starts_with("hardump "));
+    let config = text(&ask(&["--extcap-config", "--extcap-interface", "har"]).stdout);
+    for part in [
+        "{call=--source}",
+        "{call=--har}{display=HAR file}{type=fileselect}",
+        "{call=--rotate-minutes}",
+        "{call=--key-log}",
+        "{call=--response-bodies}",
+        "{type=boolean}",
+        "{value=strict}{display=strict}{default=false}",
+        "{group=Bodies}",
+        "{group=Privacy}",
+    ] {
+        assert!(config.contains(part), "{part} is not in\n{config}");
+    }
+    // Numbers of arguments count from 0 without a hole, and values belong to an argument that was told before.
+    let mut next = 0;
+    for line in config.lines() {
+        let number = |key: &str| -> Option<u32> { line.split(key).nth(1)?.split('}').next()?.parse().ok() };
+        match line.split(' ').next() {
+            Some("arg") => {
+                assert_eq!(number("{number="), Some(next), "{line}");
+                next += 1;
+            }
+            Some("value") => assert_eq!(number("{arg="), Some(next - 1), "{line}"),
+            _ => panic!("{line}"),
+        }
+    }
+    let bad = ask(&["--rotate-minutes", "often", "--capture"]);
+    assert!(!bad.status.success() && text(&bad.stderr).contains("--rotate-minutes"));
+}
+
+#[test]
+fn it_says_where_it_looked_for_the_library() {
+    let output = Command::new(HARDUMP)
+        .args(["--extcap-config", "--extcap-interface", "har"])
+        .env("HARSHARK_LIBRARY", "/no/such/libharshark.so")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("/no/such/libharshark.so: not there"), "{}", text(&output.stderr));
+    // What is no harshark is not used.
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.so");
+    fs::write(&other, "no library").unwrap();
+    let output = Command::new(HARDUMP).arg("--extcap-config").env("HARSHARK_LIBRARY", &other).output().unwrap();
+    assert!(!output.status.success() && text(&output.stderr).contains("other.so"));
+}
+
+#[test]
+fn a_replayed_capture_gives_the_standalones_har() {
+    let stage = Stage::new(&format!("exec cat {}", capture().display()));
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let output = stage.start(&out, &[]).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert!(host.join().unwrap() == fs::read(capture()).unwrap(), "the packets were touched");
+    let expected = standalone(stage.folder.path());
+    assert!(entries(&expected) > 0);
+    assert!(har(&out) == expected);
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_silent_capture_stops_within_a_second_and_the_har_is_whole() {
+    let stage = Stage::new(&format!("cat {}; exec sleep 60", capture().display()));
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let child = stage.start(&out, &["--sanitize", "strict", "--pages=false"]);
+    // The HAR grows while it captures.
+    wait_until("a HAR while capturing", || out.exists());
+    let growing = entries(&har(&out));
+    assert!(growing > 0);
+    terminate(&child);
+    let asked = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    let took = asked.elapsed();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(host.join().unwrap() == fs::read(capture()).unwrap());
+    assert_eq!(entries(&har(&out)), entries(&standalone(stage.folder.path())));
+}
+
+#[test]
+fn a_host_that_goes_away_ends_it() {
+    let stage = Stage::new(&format!("cat {}; exec sleep 60", capture().display()));
+    let out = stage.path("out.har");
+    let fifo = stage.path("fifo");
+    let host = std::thread::spawn(move || {
+        let mut some = [0; 1000];
+        File::open(fifo).unwrap().read_exact(&mut some).unwrap();
+    });
+    let output = stage.start(&out, &[]).wait_with_output().unwrap();
+    host.join().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(entries(&har(&out)) > 0);
+}
+
+#[test]
+fn what_dumpcap_complains_about_is_told() {
+    let stage = Stage::new("echo 'You do not have permission to capture on lo' >&2; exit 2");
+    let host = stage.host();
+    let output = stage.start(&stage.path("out.har"), &[]).wait_with_output().unwrap();
+    host.join().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("You do not have permission"), "{}", text(&output.stderr));
+
+    // Dead in the middle of a block: the HAR of what came.
+    let stage = Stage::new(&format!("head -c 200000 {}; kill -9 $$", capture().display()));
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let output = stage.start(&out, &[]).wait_with_output().unwrap();
+    assert_eq!(host.join().unwrap().len(), 200_000);
+    assert!(!output.status.success() && text(&output.stderr).contains("dumpcap failed"), "{}", text(&output.stderr));
+    assert!(entries(&har(&out)) > 0);
+}
+
+#[test]
+fn a_har_that_cannot_be_written_is_told_and_packets_go_on() {
+    let stage = Stage::new(&format!("exec cat {}", capture().display()));
+    let host = stage.host();
+    let output = stage.start(&stage.path("no/such/folder/out.har"), &[]).wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("no/such/folder/out.har"), "{}", text(&output.stderr));
+    assert!(host.join().unwrap() == fs::read(capture()).unwrap());
+    let full = stage.host();
+    let output = stage.start(Path::new("/dev/full"), &[]).wait_with_output().unwrap();
+    assert!(!output.status.success() && text(&output.stderr).contains("/dev/full"), "{}", text(&output.stderr));
+    full.join().unwrap();
+}
+
+#[test]
+fn files_rotate_without_losing_an_entry() {
+    // A megabyte is more than the capture has: three times the same one, which the engine takes as repeated connections.
+    let capture = capture();
+    let stage = Stage::new(&format!("for n in 1 2 3; do cat {}; sleep 1.2; done", capture.display()));
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let output = stage.start(&out, &["--rotate-megabytes", "1"]).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let read = host.join().unwrap().len() as u64;
+    let mut parts: Vec<PathBuf> = fs::read_dir(stage.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "har"))
+        .collect();
+    parts.sort();
+    assert!(parts[0].file_name().unwrap().to_string_lossy().starts_with("out_00001_"), "{parts:?}");
+    assert_eq!(parts.len() as u64 > 1, read > 1_000_000, "{parts:?}");
+    let all: usize = parts.iter().map(|part| entries(&har(part))).sum();
+    assert!(all >= entries(&standalone(stage.folder.path())));
+}
+
+#[test]
+fn a_key_log_is_followed_while_it_grows() {
+    // The secrets are in the capture as well: cut them off, so that the key log alone tells.
+    let h2 = fs::read(root().join("tests/data/small-h2.pcapng")).unwrap();
+    let mut bare = Vec::new();
+    let mut rest = h2.as_slice();
+    while let Some(head) = rest.first_chunk::<8>() {
+        let kind = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let (block, later) = rest.split_at(length);
+        if kind != 10 {
+            bare.extend(block);
+        }
+        rest = later;
+    }
+    let stage = Stage::new(
+        "cat bare.pcapng; exec sleep 60".replace("bare.pcapng", "\"$(dirname \"$0\")/bare.pcapng\"").as_str(),
+    );
+    fs::write(stage.path("bare.pcapng"), bare).unwrap();
+    let keys = fs::read(root().join("tests/data/small-h2.keys")).unwrap();
+    let log = stage.path("keys.log");
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let child = stage.start(&out, &["--key-log", log.to_str().unwrap()]);
+    std::thread::sleep(Duration::from_millis(700));
+    // It is made late, and written in pieces that cut lines.
+    let mut file = File::create(&log).unwrap();
+    for piece in keys.chunks(keys.len() / 3 + 1) {
+        file.write_all(piece).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    terminate(&child);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    host.join().unwrap();
+    assert!(entries(&har(&out)) > 5, "{}", entries(&har(&out)));
+}
+
+#[test]
+fn the_toolbar_works() {
+    let stage = Stage::new(&format!("cat {}; exec sleep 60", capture().display()));
+    let (from_host, to_host) = (stage.path("in"), stage.path("out"));
+    let out = stage.path("out.har");
+    let host = stage.host();
+    let child = stage.start(
+        &out,
+        &["--extcap-control-in", from_host.to_str().unwrap(), "--extcap-control-out", to_host.to_str().unwrap()],
+    );
+    let heard = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        File::open(to_host).unwrap().read_to_end(&mut all).unwrap();
+        all
+    });
+    let mut buttons = File::options().write(true).open(from_host).unwrap();
+    // The log is initialised; then the button is pressed.
+    buttons.write_all(&[b'T', 0, 0, 2, 1, 0]).unwrap();
+    wait_until("the first HAR", || {
+        buttons.write_all(&[b'T', 0, 0, 2, 0, 1]).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        out.exists() && entries(&har(&out)) > 0
+    });
+    terminate(&child);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    host.join().unwrap();
+    let heard = heard.join().unwrap();
+    let mut rest = heard.as_slice();
+    let mut messages = Vec::new();
+    while let [b'T', high, middle, low, control, command, more @ ..] = rest {
+        let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize - 2;
+        let (payload, later) = more.split_at(length);
+        messages.push((*control, *command, text(payload)));
+        rest = later;
+    }
+    assert!(rest.is_empty());
+    let said = |control, command, what: &str| {
+        messages.iter().any(|(c, m, text)| (*c, *m) == (control, command) && text.contains(what))
+    };
+    assert!(said(1, 2, "entries written to"), "{messages:?}");
+    assert!(said(1, 2, "the HAR is whole"), "{messages:?}");
+    assert!(said(0, 6, "entries so far"), "{messages:?}");
+}
