@@ -83,10 +83,10 @@ fn capture() -> PathBuf {
     root().join("tests/data/small-clear.pcapng")
 }
 
-fn standalone(folder: &Path) -> Value {
+fn standalone(capture: &Path, folder: &Path) -> Value {
     let out = folder.join("standalone.har");
     let status =
-        Command::new(env!("CARGO_BIN_EXE_harshark")).arg("-q").arg(capture()).arg("-o").arg(&out).status().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_harshark")).arg("-q").arg(capture).arg("-o").arg(&out).status().unwrap();
     assert!(status.success());
     har(&out)
 }
@@ -176,7 +176,7 @@ fn a_replayed_capture_gives_the_standalones_har() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     assert!(host.join().unwrap() == fs::read(capture()).unwrap(), "the packets were touched");
-    let expected = standalone(stage.folder.path());
+    let expected = standalone(&capture(), stage.folder.path());
     assert!(entries(&expected) > 0);
     assert!(har(&out) == expected);
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
@@ -199,7 +199,7 @@ fn a_silent_capture_stops_within_a_second_and_the_har_is_whole() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(host.join().unwrap() == fs::read(capture()).unwrap());
-    assert_eq!(entries(&har(&out)), entries(&standalone(stage.folder.path())));
+    assert_eq!(entries(&har(&out)), entries(&standalone(&capture(), stage.folder.path())));
 }
 
 #[test]
@@ -227,11 +227,11 @@ fn what_dumpcap_complains_about_is_told() {
     assert!(text(&output.stderr).contains("You do not have permission"), "{}", text(&output.stderr));
 
     // Dead in the middle of a block: the HAR of what came.
-    let stage = Stage::new(&format!("head -c 200000 {}; kill -9 $$", capture().display()));
+    let stage = Stage::new(&format!("head -c 50000 {}; kill -9 $$", capture().display()));
     let out = stage.path("out.har");
     let host = stage.host();
     let output = stage.start(&out, &[]).wait_with_output().unwrap();
-    assert_eq!(host.join().unwrap().len(), 200_000);
+    assert_eq!(host.join().unwrap().len(), 50_000);
     assert!(!output.status.success() && text(&output.stderr).contains("dumpcap failed"), "{}", text(&output.stderr));
     assert!(entries(&har(&out)) > 0);
 }
@@ -252,24 +252,29 @@ fn a_har_that_cannot_be_written_is_told_and_packets_go_on() {
 
 #[test]
 fn files_rotate_without_losing_an_entry() {
-    // A megabyte is more than the capture has: three times the same one, which the engine takes as repeated connections.
-    let capture = capture();
-    let stage = Stage::new(&format!("for n in 1 2 3; do cat {}; sleep 1.2; done", capture.display()));
+    // The capture again and again, in time that lets it rotate in between.
+    let times = 30;
+    let bytes = fs::read(capture()).unwrap().repeat(times);
+    assert!(bytes.len() > 2_000_000);
+    let stage = Stage::new(&format!("for n in $(seq {times}); do cat {}; sleep 0.08; done", capture().display()));
     let out = stage.path("out.har");
     let host = stage.host();
     let output = stage.start(&out, &["--rotate-megabytes", "1"]).wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let read = host.join().unwrap().len() as u64;
+    assert!(host.join().unwrap() == bytes);
     let mut parts: Vec<PathBuf> = fs::read_dir(stage.folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "har"))
         .collect();
     parts.sort();
+    assert!(parts.len() > 1, "{parts:?}");
     assert!(parts[0].file_name().unwrap().to_string_lossy().starts_with("out_00001_"), "{parts:?}");
-    assert_eq!(parts.len() as u64 > 1, read > 1_000_000, "{parts:?}");
+    // All of them hold what one file of the same packets holds.
+    let repeated = stage.path("small-clear.pcapng");
+    fs::write(&repeated, bytes).unwrap();
     let all: usize = parts.iter().map(|part| entries(&har(part))).sum();
-    assert!(all >= entries(&standalone(stage.folder.path())));
+    assert_eq!(all, entries(&standalone(&repeated, stage.folder.path())));
 }
 
 #[test]
@@ -333,6 +338,8 @@ fn the_toolbar_works() {
         std::thread::sleep(Duration::from_millis(200));
         out.exists() && entries(&har(&out)) > 0
     });
+    // The status bar is written twice a second.
+    std::thread::sleep(Duration::from_millis(1200));
     terminate(&child);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -353,4 +360,135 @@ fn the_toolbar_works() {
     assert!(said(1, 2, "entries written to"), "{messages:?}");
     assert!(said(1, 2, "the HAR is whole"), "{messages:?}");
     assert!(said(0, 6, "entries so far"), "{messages:?}");
+}
+
+/// A web server on loopback that answers everything with a few words.
+fn server() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+        }
+    });
+    address
+}
+
+fn fetch(address: std::net::SocketAddr, path: &str) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("hello"));
+}
+
+/// Fetches until the recorder has told of it, or is gone.
+fn fetch_until_recorded(address: std::net::SocketAddr, out: &Path, child: &mut Child) {
+    let started = Instant::now();
+    let mut number = 0;
+    while started.elapsed() < Duration::from_secs(25) && child.try_wait().unwrap().is_none() {
+        if fs::read(out).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok_and(|har| entries(&har) > 0)) {
+            return;
+        }
+        number += 1;
+        fetch(address, &format!("/live/{number}"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn assert_live(har: &Value, address: std::net::SocketAddr) {
+    let first = &har["log"]["entries"][0];
+    let url = first["request"]["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("http://{address}/live/")), "{url}");
+    assert_eq!(
+        (first["response"]["status"].as_u64(), first["response"]["content"]["text"].as_str()),
+        (Some(200), Some("hello"))
+    );
+}
+
+#[test]
+fn it_records_live_traffic() {
+    let stage = Stage::new("exit 1");
+    let out = stage.path("out.har");
+    let address = server();
+    let host = stage.host();
+    let mut child = Command::new(HARDUMP)
+        .args(["--capture", "--extcap-interface", "har", "--source", "lo", "--fifo"])
+        .arg(stage.path("fifo"))
+        .args(["--extcap-capture-filter", &format!("tcp port {}", address.port()), "--har"])
+        .arg(&out)
+        .env_remove("HARDUMP_DUMPCAP")
+        .env("HARSHARK_LIBRARY", library())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    fetch_until_recorded(address, &out, &mut child);
+    terminate(&child);
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    if ["permission", "cannot start", "not permitted"].iter().any(|word| said.contains(word)) {
+        println!("skipped: dumpcap may not capture here: {said}");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    assert!(!host.join().unwrap().is_empty());
+    assert_live(&har(&out), address);
+}
+
+#[test]
+fn tshark_records_with_it() {
+    let words = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    };
+    // Root's tshark ignores folders that are not the system's: an unprivileged one that may capture is needed.
+    let drop = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps=+net_raw,+net_admin",
+        "--ambient-caps=+net_raw,+net_admin",
+    ];
+    if !words("tshark", &["--version"]) || !words("setpriv", &[&drop[..], &["true"]].concat()) {
+        return println!("skipped: there is no tshark, or setpriv may not give it the right to capture");
+    }
+    let stage = Stage::new("exit 1");
+    let folder = stage.folder.path();
+    for (from, name) in [(Path::new(HARDUMP), "extcap/hardump"), (&library(), "libharshark.so")] {
+        fs::create_dir_all(folder.join("extcap")).unwrap();
+        fs::copy(from, folder.join(name)).unwrap();
+    }
+    fs::set_permissions(folder.join("libharshark.so"), fs::Permissions::from_mode(0o644)).unwrap();
+    let free = folder.join("free");
+    fs::create_dir(&free).unwrap();
+    for open in [folder, &free] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let out = free.join("out.har");
+    let address = server();
+    let mut child = Command::new("setpriv")
+        .args(drop)
+        .args(["tshark", "-q", "-i", "har", "-o", "extcap.har.source:lo", "-o"])
+        .arg(format!("extcap.har.har:{}", out.display()))
+        .args(["-f", &format!("tcp port {}", address.port()), "-w"])
+        .arg(free.join("out.pcapng"))
+        .env("HOME", &free)
+        .env("WIRESHARK_EXTCAP_DIR", folder.join("extcap"))
+        .env_remove("HARDUMP_DUMPCAP")
+        .env("HARSHARK_LIBRARY", folder.join("libharshark.so"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    fetch_until_recorded(address, &out, &mut child);
+    terminate(&child);
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    if said.contains("permission") {
+        return println!("skipped: dumpcap may not capture here: {said}");
+    }
+    assert!(out.exists(), "{said}");
+    assert_live(&har(&out), address);
+    assert!(fs::metadata(free.join("out.pcapng")).unwrap().len() > 0);
 }
