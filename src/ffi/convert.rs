@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::guard::{self, Fault, status};
 use super::session::{Handle, Inner, Stage, out_of_order, with};
 use super::watch::Phase;
-use crate::run::{Format, Job, Target, run};
+use crate::run::{Format, Job, Target, UserSecrets, run};
 
 impl Inner {
     fn convert(&mut self, captures: Vec<PathBuf>, key_logs: Vec<PathBuf>, target: Target) -> Result<(), Fault> {
@@ -17,7 +17,8 @@ impl Inner {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let options = self.options.clone();
-        let job = Job { captures, target, format: Format::Har, key_logs, options, temporary: None, stop: stop.clone() };
+        let secrets = UserSecrets { key_logs, ..UserSecrets::default() };
+        let job = Job { captures, target, format: Format::Har, secrets, options, temporary: None, stop: stop.clone() };
         let watch = self.watch;
         let report = run(&job, &mut |progress| {
             if !watch.goes_on(Phase::Reading, progress.read, progress.total.unwrap_or(0)) {

@@ -47,7 +47,7 @@ impl From<RunError> for Fault {
     fn from(error: RunError) -> Self {
         let status = match &error {
             RunError::Capture(_) => Status::Capture,
-            RunError::KeyLog { .. } => Status::KeyLog,
+            RunError::Secrets { .. } | RunError::Psk(_) => Status::KeyLog,
             RunError::Output { .. } | RunError::OverwritesCapture(_) => Status::Output,
             RunError::Spool { .. } => Status::Temporary,
         };
