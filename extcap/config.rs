@@ -72,7 +72,8 @@ pub fn arguments(interfaces: &[(String, String)], options: &[EngineOption]) -> S
         };
         let name = clean(&option.name);
         let (help, default) = (clean(&option.help), clean(&option.default));
-        let mut text = format!("{{call=--{name}}}{{display={help}}}{{type={kind}}}{{tooltip={name}}}");
+        let title = title(&name);
+        let mut text = format!("{{call=--{name}}}{{display={title}}}{{type={kind}}}{{tooltip={help}}}");
         if option.kind == Kind::Switch || !default.is_empty() && option.kind == Kind::Text {
             let _ = write!(text, "{{default={default}}}");
         }
@@ -86,6 +87,13 @@ pub fn arguments(interfaces: &[(String, String)], options: &[EngineOption]) -> S
         }
     }
     out
+}
+
+/// The name in words. It becomes the title of a preference, and Wireshark aborts over one that has more than 80 bytes.
+fn title(name: &str) -> String {
+    let words = name.replace('-', " ");
+    let first = words.get(..1).unwrap_or_default().to_uppercase();
+    format!("{first}{}", words.get(1..).unwrap_or_default())
 }
 
 /// The tab that an option stands on.
