@@ -1,4 +1,10 @@
 //! The recorder as hosts use it: what it says, what it captures, how it stops, what it says when something fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail by panic and tell why it was skipped"
+)]
 #![cfg(unix)]
 
 use std::fs::{self, File};

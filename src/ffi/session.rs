@@ -21,6 +21,12 @@ const LOOK: u64 = 1024;
 /// `harshark_session`: opaque to C.
 pub struct Handle(Mutex<Inner>);
 
+/// The header lets sessions move between threads; of their parts only the callback's pointer is left to the caller.
+const _: fn() = || {
+    fn moves<T: Send>() {}
+    moves::<(Session, Ended, Report, KeyLog, KeyLogTail)>();
+};
+
 pub(super) struct Inner {
     pub(super) options: Options,
     name: String,
