@@ -5,6 +5,7 @@
     clippy::print_stdout,
     reason = "a test may fail by panic and tell why it was skipped"
 )]
+#![allow(clippy::disallowed_methods, reason = "waits for other processes")]
 #![cfg(unix)]
 
 use std::fs::{self, File};
