@@ -7,26 +7,33 @@ BIN := target/release/harshark
 # The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
 DEMOS := small-clear small-h2 small-h3
 
-.PHONY: help tools build demo test check docs outside layouts bench clean install uninstall
+.PHONY: help tools tools-demo tools-test build demo check test layouts bench install uninstall clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools:
-	@tests/tools.sh
+	@tests/tools.sh build
+
+tools-demo:
+	@tests/tools.sh demo
+
+tools-test:
+	@tests/tools.sh test
 
 build: tools ## Build the release binary
 	$(CARGO) build --release
 
-demo: build ## Convert real captures from tests/data, in clear and encrypted, and say where the HARs are
+demo: tools-demo build ## Convert real captures from tests/data, in clear and encrypted, and say where the HARs are
 	@mkdir -p target/demo
 	@for name in $(DEMOS); do \
 	    echo "$$ $(BIN) tests/data/$$name.pcapng -o target/demo/$$name.har --pretty"; \
 	    $(BIN) tests/data/$$name.pcapng -o target/demo/$$name.har --pretty || exit; \
 	done
+	@tests/demo.sh small-clear
 	@echo "Open target/demo/*.har in a browser's developer tools: Network > Import HAR"
 
-check: tools ## Formatting, lints and documentation
+check: tools-test ## Formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
@@ -36,7 +43,7 @@ test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) build --release
 	tests/outside.sh
 
-layouts: tools ## Check the plugin's layout table against the headers of each Wireshark at hand
+layouts: tools-test ## Check the plugin's layout table against the headers of each Wireshark at hand
 	tests/layouts.sh
 
 bench: build ## Make a large capture and measure CPU, speed and memory

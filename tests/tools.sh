@@ -1,16 +1,28 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and the machine lacks. Quiet when nothing is missing.
+# Installs what the machine lacks: `tools.sh build`, `tools.sh demo` (and tshark), `tools.sh test` (and real hosts of the plugin).
+# Quiet when nothing is missing.
 set -euo pipefail
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 need cc gcc
-need python3 python3
-# The plugin's tests run it in real hosts; without these they skip and say so.
-need tshark tshark
-need wireshark wireshark
-need Xvfb xvfb
-need xdotool xdotool
-need setpriv util-linux
+case ${1:-build} in
+    demo)
+        need python3 python3
+        need tshark tshark
+        need setpriv util-linux
+        ;;
+    test)
+        need python3 python3
+        # Without hosts the plugin's tests skip and say so.
+        need tshark tshark
+        need wireshark wireshark
+        need Xvfb xvfb
+        need xdotool xdotool
+        need setpriv util-linux
+        need curl curl
+        need valgrind valgrind
+        ;;
+esac
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
     echo "please install: ${missing[*]}" >&2
@@ -20,4 +32,4 @@ as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 echo "installing ${missing[*]}"
 "${as_root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
