@@ -99,3 +99,18 @@ fn the_rule_can_fail() {
     assert_eq!(rooms_used("    crate::engine::Engine::new()"), ["engine"]);
     assert!(floor_of("har") > floor_of("tcp"));
 }
+
+/// The recorder reaches the engine through the C ABI, as anybody else does.
+#[test]
+fn the_recorder_uses_no_room() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("extcap");
+    let mut files = Vec::new();
+    rust_files(&folder, &mut files);
+    assert!(files.len() > 5, "the sources of the recorder were not found");
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("harshark::"), "{} uses the crate", path.display());
+        let may_be_unsafe = path.file_name().is_some_and(|name| name == "library.rs");
+        assert!(may_be_unsafe || !text.contains("unsafe"), "{} is unsafe", path.display());
+    }
+}

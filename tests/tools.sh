@@ -20,6 +20,8 @@ case ${1:-build} in
         need xdotool xdotool
         need setpriv util-linux
         need curl curl
+        # The C ABI is tried by a C program under valgrind, and its header in both languages.
+        need c++ g++
         need valgrind valgrind
         ;;
 esac
