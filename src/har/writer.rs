@@ -201,7 +201,10 @@ impl Writer {
         if connection.exchanges > 0 {
             return;
         }
-        Summary::count(&mut self.summary.without_entry, &facts::reason(connection));
+        let reason = facts::reason(connection);
+        // What names one connection stands in the list of connections; here the same reason is counted once.
+        let common = reason.split_once(" (client random").map_or(reason.as_str(), |(common, _)| common);
+        Summary::count(&mut self.summary.without_entry, common);
         if let Some(tls) = &connection.tls
             && matches!(tls.decryption, Decryption::Failed(_) | Decryption::Pending)
             && let Some(sni) = &tls.sni
