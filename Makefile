@@ -46,7 +46,7 @@ test: check ## All checks; .ci/run calls exactly this
 layouts: tools-test ## Check the plugin's layout table against the headers of each Wireshark at hand
 	tests/layouts.sh
 
-bench: build ## Make a large capture and measure CPU, speed and memory
+bench: build ## Make large captures of HTTP/1, HTTP/2 over TLS and HTTP/3; measure CPU, speed and memory
 	$(CARGO) bench --bench large
 
 install: build ## Install command, library, plugin and recorder (PREFIX, DESTDIR)
