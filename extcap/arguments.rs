@@ -11,6 +11,8 @@ pub enum Task {
     Interfaces,
     LinkTypes,
     Configuration,
+    /// Is the capture filter a good one?
+    Filter,
     Capture,
 }
 
@@ -39,7 +41,8 @@ impl Arguments {
     /// Reads the words after the program's name.
     pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments = Self {
-            task: Task::Help,
+            // Wireshark asks about a filter by the filter alone.
+            task: Task::Filter,
             fifo: None,
             control_in: None,
             control_out: None,
@@ -51,6 +54,7 @@ impl Arguments {
             rotate_megabytes: 0,
             options: Vec::new(),
         };
+        let mut asks_about_filter = false;
         let mut words = words.peekable();
         while let Some(word) = words.next() {
             let text = word.to_str().ok_or_else(|| format!("{}: not UTF-8", word.display()))?;
@@ -69,9 +73,13 @@ impl Arguments {
                 _ => {
                     let mut value =
                         || joined.clone().or_else(|| words.next()).ok_or_else(|| format!("{name} needs a value"));
+                    asks_about_filter |= name == "--extcap-capture-filter";
                     arguments.set(name, &mut value)?;
                 }
             }
+        }
+        if arguments.task == Task::Filter && !asks_about_filter {
+            arguments.task = Task::Help;
         }
         Ok(arguments)
     }

@@ -38,6 +38,17 @@ pub fn interfaces() -> Vec<(String, String)> {
     String::from_utf8_lossy(&output.stdout).lines().filter_map(line).collect()
 }
 
+/// What is wrong with the syntax of a capture filter. The host does not tell the interface; a filter that only some interface
+/// cannot do, and one that cannot be tried, is left to the capture, which says so.
+pub fn fault(filter: &str) -> Option<String> {
+    let (interface, _) = interfaces().into_iter().next()?;
+    let mut command = Command::new(program());
+    let output = command.args(["-q", "-d", "-i", &interface, "-f", filter]).stdin(Stdio::null()).output().ok()?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    // Its exit status is 0 either way.
+    words.lines().find(|line| line.contains("syntax error")).map(|line| line.trim().to_owned())
+}
+
 /// A dumpcap at work.
 pub struct Dumpcap {
     child: Child,

@@ -37,6 +37,7 @@ fn run() -> Result<(), String> {
         Task::Interfaces => show(&config::interfaces()),
         Task::LinkTypes => show(&config::link_types()),
         Task::Configuration => show(&config::arguments(&dumpcap::interfaces(), &Library::find()?.options()?)),
+        Task::Filter => show(&arguments.filter.as_deref().and_then(dumpcap::fault).unwrap_or_default()),
         Task::Capture => record::record(&arguments, &Library::find()?),
     }
 }

@@ -162,6 +162,21 @@ fn it_says_what_it_is() {
 }
 
 #[test]
+fn wireshark_may_ask_about_a_capture_filter() {
+    // Whatever is said is a fault, and Wireshark then starts no capture.
+    for filter in ["tcp port 80", "ether host 02:77:00:00:00:01", ""] {
+        let said = ask(&["--extcap-capture-filter", filter, "--extcap-interface", "har"]);
+        assert!(said.status.success() && said.stdout.is_empty(), "{filter}: {}", text(&said.stdout));
+    }
+    let stage = Stage::new("[ \"$1\" = -D ] && echo '1. eth0' || echo \"no good ($*): syntax error\" >&2");
+    let mut command = Command::new(HARDUMP);
+    command.args(["--extcap-interface=har", "--extcap-capture-filter=tcp prt 80"]);
+    let said = command.env("HARDUMP_DUMPCAP", stage.path("dumpcap")).output().unwrap();
+    assert!(said.status.success());
+    assert_eq!(text(&said.stdout), "no good (-q -d -i eth0 -f tcp prt 80): syntax error");
+}
+
+#[test]
 fn it_says_where_it_looked_for_the_library() {
     let output = Command::new(HARDUMP)
         .args(["--extcap-config", "--extcap-interface", "har"])
