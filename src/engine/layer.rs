@@ -165,7 +165,8 @@ fn through(
     done: Done<'_>,
     feed: impl FnOnce(&mut tls::Session, &mut dyn FnMut(Side, StreamEvent<'_>)),
 ) {
-    let alpn = session.info().alpn.clone();
+    // Asked for once: a conversation that has begun knows what it carries.
+    let alpn = if web.inside.is_none() { session.info().alpn.clone() } else { None };
     let mut over: Vec<(Exchange, Option<TlsInfo>)> = Vec::new();
     feed(session, &mut |side, mut event| {
         // A client can read no byte of a record before the whole record is there and its tag was checked.

@@ -190,8 +190,10 @@ impl Upper {
                 let mut done = Done::new();
                 let mut shared = desk.shared(options, keys);
                 flow.finish(reason, facts.last, &mut shared, &mut |exchange, tls| done.push((exchange, tls.cloned())));
-                let connection = flow.connection(facts, keep);
-                desk.enter(done, &mut flow.ledger, connection);
+                if !done.is_empty() {
+                    let connection = flow.connection(facts, keep);
+                    desk.enter(done, &mut flow.ledger, connection);
+                }
                 desk.closed(&flow.connection(facts, keep));
             }
             Some(Over::Dns(mut stream)) => {
@@ -260,8 +262,10 @@ fn quic_event(
             match place.take() {
                 Some(mut flow) => {
                     flow.finish(&reason, facts.last, &mut shared, &mut sink);
-                    let connection = flow.connection(facts, keep);
-                    desk.enter(done, &mut flow.ledger, connection);
+                    if !done.is_empty() {
+                        let connection = flow.connection(facts, keep);
+                        desk.enter(done, &mut flow.ledger, connection);
+                    }
                     desk.closed(&flow.connection(facts, keep));
                 }
                 None => desk.closed(&quic_flow::from_facts(facts)),

@@ -38,6 +38,8 @@ struct Open {
     number: u32,
     request: Part<RequestHead>,
     response: Option<Part<ResponseHead>>,
+    /// Why no response will come, once that is known.
+    unanswered: Option<(Abort, Stamp)>,
     informational: Vec<Informational>,
     upgrade: Option<Upgrade>,
     interpreter: Interpreter,
@@ -124,6 +126,7 @@ impl Tracker {
             interpreter: Interpreter::for_request(&head, &self.limits, &self.budget),
             request: Part::new(head, span, 0, body),
             response: None,
+            unanswered: None,
             informational: Vec::new(),
             upgrade: None,
             pushed_on,
@@ -140,11 +143,6 @@ impl Tracker {
         for (stream, open) in std::mem::take(&mut self.open) {
             out(open.close(stream, Some((reason, stamp)), self.secure, spool));
         }
-    }
-
-    /// Exchanges that are not yet over.
-    pub fn open_exchanges(&self) -> usize {
-        self.open.len()
     }
 }
 
@@ -273,13 +271,17 @@ impl Open {
                 }
                 response.close(outcome, wire_size);
             }
-            (Side::Server, None) => {}
+            (Side::Server, None) => {
+                if let Outcome::Aborted(reason) = outcome {
+                    self.unanswered = Some((reason, span.last));
+                }
+            }
         }
     }
 
     fn is_over(&self) -> bool {
-        let answered = self.response.as_ref().is_some_and(|response| response.outcome.is_some());
-        answered && self.request.outcome.is_some()
+        let is_answered = self.response.as_ref().is_some_and(|response| response.outcome.is_some());
+        (is_answered || self.unanswered.is_some()) && self.request.outcome.is_some()
     }
 
     fn close(
@@ -290,6 +292,7 @@ impl Open {
         spool: &mut Spool,
     ) -> Exchange {
         let interpreter = &mut self.interpreter;
+        let unanswered = self.unanswered.or(unanswered);
         let reason = unanswered.map_or(Abort::Closed, |(reason, _)| reason);
         let (request_whole, is_answered) = (self.request.is_complete(), self.response.is_some());
         let part = self.request;
@@ -358,4 +361,46 @@ fn note_arrival(arrivals: &mut Vec<(Stamp, u64)>, stamp: Stamp, bytes: u64) {
         *arrivals = joined.collect();
     }
     arrivals.push((stamp, bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FrameNumber, Timestamp};
+    use crate::http::Version;
+
+    /// A client that resets every stream it opens (a rapid reset) must leave nothing behind.
+    #[test]
+    fn a_request_that_will_not_be_answered_is_handed_on_when_that_is_known() {
+        let budget = Budget::new(1 << 20);
+        let mut tracker = Tracker::new(&Limits::default(), &budget, KeepBodies::default(), false);
+        let (mut spool, mut next, mut done) = (Spool::new(1 << 20, None), 0, Vec::new());
+        let stamp = |at| Stamp { frame: FrameNumber(at), time: Timestamp(at as i64) };
+        for at in 1..=1000 {
+            let head = RequestHead {
+                method: b"GET".to_vec(),
+                target: b"/".to_vec(),
+                version: Version::Http2,
+                scheme: None,
+                authority: None,
+                protocol: None,
+                headers: Headers::default(),
+                span: Span::of(stamp(at), false),
+                size: 10,
+                priority: None,
+            };
+            let (reason, stream) = (Abort::StreamReset(8), StreamId(at));
+            let mut push = |kind| {
+                tracker.push(HttpEvent { stream, kind }, &mut next, &mut spool, &mut |exchange| done.push(exchange));
+            };
+            push(HttpEventKind::Request(Box::new(head)));
+            for side in Side::BOTH {
+                push(HttpEventKind::Abort { side, reason, stamp: stamp(at + 1), wire_size: 10 });
+            }
+        }
+        assert_eq!(done.len(), 1000);
+        assert_eq!(done[6].unanswered, Some((Abort::StreamReset(8), stamp(8))));
+        done.clear();
+        assert_eq!(budget.used(), 0);
+    }
 }
