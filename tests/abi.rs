@@ -35,13 +35,19 @@ fn har(path: &Path) -> Value {
     har
 }
 
+/// The C compiler of this machine, found as build scripts find it (also by CC and CFLAGS).
+fn c_compiler() -> Command {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    cc::Build::new().target(&target).host(&target).opt_level(0).cargo_metadata(false).get_compiler().to_command()
+}
+
 fn compile(folder: &Path) -> PathBuf {
     let program = folder.join("consumer");
     // By its soname, as an installed one is found.
     for name in ["libharshark.so", "libharshark.so.1"] {
         std::os::unix::fs::symlink(built().join("libharshark.so"), folder.join(name)).unwrap();
     }
-    run(Command::new("cc")
+    run(c_compiler()
         .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-g", "-I"])
         .arg(root().join("include"))
         .arg(root().join("tests/abi/consumer.c"))
