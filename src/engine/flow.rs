@@ -1,10 +1,12 @@
 //! One transport connection on its way through the engine: its layers, and what is known about it.
 
+use super::horizon::fresh;
 use super::layer::{Done, Layer, Shared};
-use crate::base::{FrameNumber, Stamp};
+use crate::base::{FrameNumber, Stamp, Timestamp};
 use crate::exchange::{Connection, ConnectionId, Exchange, TransportFacts};
 use crate::http::Abort;
 use crate::tcp::{CloseReason, Facts, Side, StreamEvent};
+use crate::tls::Decryption;
 
 /// Frame comments remembered for a connection until an exchange takes them.
 const COMMENTS_KEPT: usize = 64;
@@ -58,6 +60,20 @@ impl Flow {
         shared.number = self.ledger.number;
         self.layer.finish(abort(reason), stamp, shared, done);
         self.ledger.number = shared.number;
+    }
+
+    /// When the oldest thing came that may become the start of an entry.
+    pub(super) fn pending_since(&self, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+        let time = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.time);
+        let fresh = if self.ledger.number == 0 {
+            let tls = self.layer.tls();
+            let connected = time(facts.established).max(tls.and_then(|tls| time(tls.end)));
+            let is_busy = tls.is_some_and(|tls| tls.end.is_none() && !matches!(tls.decryption, Decryption::Failed(_)));
+            fresh(time(facts.opened), connected, is_busy, now)
+        } else {
+            None
+        };
+        self.layer.pending_since().into_iter().chain(fresh).min()
     }
 
     /// What is known about the connection now.
