@@ -18,6 +18,8 @@ pub(super) struct Ledger {
     pub(super) number: u32,
     /// Exchanges handed on.
     pub(super) exchanges: u32,
+    /// The first one was handed on.
+    first_is_over: bool,
     comments: Vec<(FrameNumber, String)>,
 }
 
@@ -29,11 +31,24 @@ impl Ledger {
         }
     }
 
+    /// When the connection opened, while its first exchange may still count the handshake; `is_busy` while that goes on.
+    pub(super) fn fresh(
+        &self,
+        opened: Option<Stamp>,
+        connected: Option<Stamp>,
+        is_busy: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let is_open = self.number > 0 && !self.first_is_over;
+        if self.first_is_over { None } else { fresh(opened, connected, is_busy || is_open, now) }
+    }
+
     /// Counts an exchange and gives it the comments written to its frames.
     pub(super) fn enter(&mut self, exchange: &mut Exchange) {
         let from = exchange.request.start.frame;
         let to = exchange.response.as_ref().map_or(exchange.request.end, |response| response.end).frame;
         let of_it = self.comments.extract_if(.., |(frame, _)| (from..=to).contains(frame));
+        self.first_is_over |= exchange.number == 0;
         exchange.comments = of_it.map(|(_, text)| text).collect();
         self.exchanges += 1;
     }
@@ -64,15 +79,10 @@ impl Flow {
 
     /// When the oldest thing came that may become the start of an entry.
     pub(super) fn pending_since(&self, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
-        let time = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.time);
-        let fresh = if self.ledger.number == 0 {
-            let tls = self.layer.tls();
-            let connected = time(facts.established).max(tls.and_then(|tls| time(tls.end)));
-            let is_busy = tls.is_some_and(|tls| tls.end.is_none() && !matches!(tls.decryption, Decryption::Failed(_)));
-            fresh(time(facts.opened), connected, is_busy, now)
-        } else {
-            None
-        };
+        let tls = self.layer.tls();
+        let connected = tls.and_then(|tls| tls.end).or(facts.established);
+        let is_busy = tls.is_some_and(|tls| tls.end.is_none() && !matches!(tls.decryption, Decryption::Failed(_)));
+        let fresh = self.ledger.fresh(facts.opened, connected, is_busy, now);
         self.layer.pending_since().into_iter().chain(fresh).min()
     }
 

@@ -23,7 +23,7 @@ pub struct Share {
 impl Share {
     /// True when packets between these addresses belong to the part. Lookups belong to every part: each needs all names.
     fn has(self, packet: &Packet<'_>) -> bool {
-        if packet.source.port == dns::PORT || packet.destination.port == dns::PORT {
+        if is_lookup(packet) {
             return true;
         }
         let (a, b) = (packet.source.address, packet.destination.address);
@@ -119,17 +119,27 @@ impl Rounds {
     }
 }
 
-/// Which of `shards` shards a packet goes to, by its flow; nothing when only the shards themselves can tell.
+/// Where a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The shard of its flow.
+    pub home: usize,
+    /// True when another shard may know its connection: all must be asked.
+    pub is_stray: bool,
+}
+
+/// Which of `shards` shards a packet goes to. `is_known` says whether its flow began with what opens a QUIC connection.
 ///
 /// A QUIC client that moves to another address sends packets with short headers from there, with an identifier that was agreed upon under
-/// encryption. `is_known` says whether the flow was seen before.
-pub fn route(packet: &Packet<'_>, shards: usize, is_known: impl FnOnce(&FlowKey) -> bool) -> Option<usize> {
+/// encryption ([RFC 9000 §9](https://www.rfc-editor.org/rfc/rfc9000#section-9)): only the shard that follows it knows.
+pub fn route(packet: &Packet<'_>, shards: usize, is_known: impl FnOnce(&FlowKey) -> bool) -> Route {
     let (flow, _) = FlowKey::new(packet.source, packet.destination);
-    if packet.transport == Transport::Udp
-        && packet.payload.first().is_some_and(|first| first & 0xc0 == 0x40)
-        && !is_known(&flow)
-    {
-        return None;
-    }
-    Some((FixedState::with_seed(1).hash_one(flow) % shards.max(1) as u64) as usize)
+    let home = (FixedState::with_seed(1).hash_one(flow) % shards.max(1) as u64) as usize;
+    let is_short = packet.payload.first().is_some_and(|first| first & 0xc0 == 0x40);
+    let is_stray = packet.transport == Transport::Udp && is_short && !is_lookup(packet) && !is_known(&flow);
+    Route { home, is_stray }
+}
+
+fn is_lookup(packet: &Packet<'_>) -> bool {
+    packet.source.port == dns::PORT || packet.destination.port == dns::PORT
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::Timestamp;
+use crate::base::{Stamp, Timestamp};
 use crate::har::handshake_deadline;
 
 /// A connection by its slot.
@@ -69,13 +69,13 @@ impl Floors {
 
 /// When a connection opened whose first request may still count its handshake; `is_busy` while that goes on.
 pub(super) fn fresh(
-    opened: Option<Timestamp>,
-    connected: Option<Timestamp>,
+    opened: Option<Stamp>,
+    connected: Option<Stamp>,
     is_busy: bool,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let opened = opened?;
-    let deadline = handshake_deadline(opened.0, connected.map(|connected| connected.0));
+    let opened = opened?.time;
+    let deadline = handshake_deadline(opened.0, connected.map(|connected| connected.time.0));
     (is_busy || now.0 <= deadline).then_some(opened)
 }
 
@@ -108,11 +108,12 @@ mod tests {
 
     #[test]
     fn a_fresh_connection_waits_for_its_first_request() {
-        let (opened, now) = (Some(Timestamp(0)), Timestamp(8_000_000_000));
-        assert_eq!(fresh(opened, None, false, Timestamp(1)), opened);
-        assert_eq!(fresh(opened, None, false, now), None);
-        assert_eq!(fresh(opened, None, true, now), opened);
-        assert_eq!(fresh(opened, Some(Timestamp(5_000_000_000)), false, now), opened);
+        let at = |time| Some(Stamp { time: Timestamp(time), ..Stamp::default() });
+        let (start, now) = (Some(Timestamp(0)), Timestamp(8_000_000_000));
+        assert_eq!(fresh(at(0), None, false, Timestamp(1)), start);
+        assert_eq!(fresh(at(0), None, false, now), None);
+        assert_eq!(fresh(at(0), None, true, now), start);
+        assert_eq!(fresh(at(0), at(5_000_000_000), false, now), start);
         assert_eq!(fresh(None, None, true, now), None);
     }
 }

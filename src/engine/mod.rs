@@ -9,7 +9,7 @@ mod quic;
 mod shard;
 mod upper;
 
-pub use front::{Front, Rounds, Share, route};
+pub use front::{Front, Rounds, Route, Share, route};
 pub use options::Options;
 pub use shard::{Rest, Shard};
 

@@ -85,7 +85,7 @@ impl QuicFlow {
     /// When the oldest thing came that may become the start of an entry.
     pub(super) fn pending_since(&self, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
         let Web { connection, tracker, tunnels } = self.web.as_ref()?;
-        let fresh = if self.ledger.number == 0 { fresh_since(facts, now) } else { None };
+        let fresh = self.ledger.fresh(facts.opened, facts.established, is_pending(facts), now);
         let held = connection.pending_since().into_iter().chain(tracker.pending_since());
         held.chain(tunnels.pending_since()).chain(fresh).min()
     }
@@ -104,9 +104,12 @@ impl QuicFlow {
 
 /// When a connection opened whose first request may still count its handshake.
 pub(super) fn fresh_since(facts: &Facts, now: Timestamp) -> Option<Timestamp> {
-    let time = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.time);
-    let is_busy = matches!(facts.tls.decryption, Decryption::Pending);
-    fresh(time(facts.opened), time(facts.established), is_busy, now)
+    fresh(facts.opened, facts.established, is_pending(facts), now)
+}
+
+/// True while secrets may still come.
+fn is_pending(facts: &Facts) -> bool {
+    matches!(facts.tls.decryption, Decryption::Pending)
 }
 
 /// What is known of a connection none of whose streams was read.

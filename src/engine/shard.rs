@@ -114,7 +114,7 @@ impl Shard {
         let facts = self.tcp.facts(slot)?;
         match self.upper.flow(slot) {
             Some(flow) => flow.pending_since(facts, now),
-            None => fresh(facts.opened.map(|stamp| stamp.time), facts.established.map(|stamp| stamp.time), false, now),
+            None => fresh(facts.opened, facts.established, false, now),
         }
     }
 

@@ -138,7 +138,9 @@ impl Upper {
             self.udp_flows.insert(key);
             // Only what begins with a long header may become a QUIC connection (RFC 9000 §17.2).
             let may_be_quic = packet.payload.first().is_some_and(|first| first & 0x80 != 0);
-            self.desk.news.udp.push((packet.stamp.frame, may_be_quic));
+            if self.options.share.is_none() {
+                self.desk.news.udp.push((packet.stamp.frame, may_be_quic));
+            }
         }
         if packet.source.port == dns::PORT || packet.destination.port == dns::PORT {
             let desk = &mut self.desk;
@@ -162,7 +164,8 @@ impl Upper {
                 if self.flows.len() <= slot.index() {
                     self.flows.resize_with(slot.index() + 1, || None);
                 }
-                if !facts.is_continued {
+                // Only who sees all connections can count them.
+                if !facts.is_continued && self.options.share.is_none() {
                     self.desk.news.tcp.push(facts.first.frame);
                 }
                 floors.touch(Way::Tcp(slot.0), facts.first.time);

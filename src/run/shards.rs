@@ -19,8 +19,7 @@ use foldhash::fast::RandomState;
 use super::batch::{Batch, Part};
 use crate::base::{Anomalies, Stamp};
 use crate::capture::Frame;
-use crate::dns;
-use crate::engine::{Finished, Front, Options, Rest, Rounds, Shard, route};
+use crate::engine::{Finished, Front, Options, Rest, Rounds, Route, Shard, route};
 use crate::har::{News, Totals, WriteError, Writer};
 use crate::net::{FlowKey, Packet, Transport};
 use crate::tls::KeyLog;
@@ -28,7 +27,7 @@ use crate::tls::KeyLog;
 /// Rounds that wait for a shard, and news that wait for the writer: enough that nobody waits for long.
 const AHEAD: usize = 2;
 
-/// UDP flows that are remembered to tell those that go on from those that came from elsewhere.
+/// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
 
 /// The front of several shards.
@@ -39,7 +38,7 @@ pub(super) struct Shards {
     to_shards: Vec<SyncSender<(Batch, Stamp)>>,
     /// Batches to be filled again.
     spare: Receiver<Batch>,
-    udp: HashSet<FlowKey, RandomState>,
+    quic: HashSet<FlowKey, RandomState>,
     shards: Vec<JoinHandle<(Totals, Anomalies)>>,
     writer: JoinHandle<Result<Writer, WriteError>>,
     keep: usize,
@@ -73,7 +72,7 @@ impl Shards {
             batches: (0..count).map(|_| Batch::default()).collect(),
             to_shards,
             spare,
-            udp: HashSet::default(),
+            quic: HashSet::default(),
             shards,
             writer,
             keep: options.limits.anomalies_kept,
@@ -82,11 +81,11 @@ impl Shards {
 
     /// Takes the next frame; false when the writer has stopped.
     pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
-        let Self { front, batches, udp, .. } = self;
+        let Self { front, batches, quic, .. } = self;
         if let Some(text) = frame.comment {
             batches.iter_mut().for_each(|batch| batch.comment(frame.number, text));
         }
-        front.push(frame, &mut |packet| hand_out(packet, batches, udp));
+        front.push(frame, &mut |packet| hand_out(packet, batches, quic));
         if self.rounds.count(frame) { self.end_round() } else { true }
     }
 
@@ -120,19 +119,24 @@ fn end<T>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Puts a packet into the batch of its shard.
+/// Puts a packet into the batch of its shard, or of all.
 #[inline]
-fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], udp: &mut HashSet<FlowKey, RandomState>) {
-    match route(packet, batches.len(), |flow| udp.contains(flow)) {
-        Some(shard) => {
-            if packet.transport == Transport::Udp && packet.destination.port != dns::PORT && udp.len() < FLOWS_KEPT {
-                udp.insert(FlowKey::new(packet.source, packet.destination).0);
-            }
-            if let Some(batch) = batches.get_mut(shard) {
-                batch.push(packet, false);
-            }
+fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowKey, RandomState>) {
+    let Route { home, is_stray } = route(packet, batches.len(), |flow| quic.contains(flow));
+    if is_stray {
+        for (number, batch) in batches.iter_mut().enumerate() {
+            batch.push(packet, number != home);
         }
-        None => batches.iter_mut().for_each(|batch| batch.push(packet, true)),
+        return;
+    }
+    if packet.transport == Transport::Udp && packet.payload.first().is_some_and(|first| first & 0x80 != 0) {
+        let (flow, _) = FlowKey::new(packet.source, packet.destination);
+        if quic.len() < FLOWS_KEPT || quic.contains(&flow) {
+            quic.insert(flow);
+        }
+    }
+    if let Some(batch) = batches.get_mut(home) {
+        batch.push(packet, false);
     }
 }
 
