@@ -1,7 +1,9 @@
 //! Floor 8: files in, one ordered HAR out.
 
 mod batch;
+mod lines;
 mod output;
+mod part;
 mod pipe;
 mod secrets;
 mod session;
@@ -135,8 +137,11 @@ const LOOK_AT_KEYS: u64 = 16;
 /// Converts. `watch` is told how far the reading has come.
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
     let limits = &job.options.limits;
-    let mut captures = pipe::open(&job.captures, limits, &job.stop)?;
-    let output = Output::open(&job.target, &job.captures)?;
+    let mut captures = pipe::open(job)?;
+    let output = match job.format {
+        Format::Har => Output::open(&job.target, &job.captures)?,
+        Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
+    };
     let keys = KeyLog::new(limits);
     let is_live = job.captures.iter().any(|path| path.as_os_str() == "-");
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
