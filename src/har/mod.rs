@@ -18,6 +18,7 @@ pub mod options;
 mod page;
 mod pretty;
 pub mod sanitise;
+mod subject;
 pub mod summary;
 mod target;
 mod timings;

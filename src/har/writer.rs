@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::agent::{Agents, browser};
 use super::draft::write_pieces;
-use super::entry::{Made, Ready, make};
+use super::entry::{Made, make, version};
 use super::facts;
 use super::headers::field_text;
 use super::json::Object;
@@ -18,6 +18,7 @@ use super::options::Options;
 use super::page::{self, Pages, Visit};
 use super::pretty::Pretty;
 use super::sanitise::Sanitiser;
+use super::subject::Subject;
 use super::summary::Summary;
 use super::timings::Phases;
 use crate::base::spool::Extent;
@@ -221,9 +222,9 @@ impl Writer {
     }
 
     /// An exchange is complete: it becomes an entry, which leaves memory at once.
-    pub fn exchange(&mut self, exchange: Exchange, connection: &Connection, spool: &mut Spool) {
+    pub fn exchange(&mut self, mut exchange: Exchange, connection: &Connection, spool: &mut Spool) {
         let number = exchange.number;
-        let Some(ready) = self.ready(exchange, connection, spool) else { return };
+        let Some(ready) = self.ready(&mut exchange, connection, |subject| make(subject, spool)) else { return };
         let mut record = Vec::with_capacity(4 + ready.late.len() + ready.pieces.len());
         record.extend_from_slice(&(ready.late.len() as u32).to_be_bytes());
         record.extend_from_slice(&ready.late);
@@ -265,12 +266,13 @@ impl Writer {
     /// Writes the entry at once as one line of JSON. Lookups, stream numbers and pages are as far as they are known by now.
     pub fn exchange_line(
         &mut self,
-        exchange: Exchange,
+        mut exchange: Exchange,
         connection: &Connection,
         spool: &mut Spool,
         out: &mut dyn Write,
     ) -> Result<(), WriteError> {
-        let Some(ready) = self.ready(exchange, connection, spool) else { return Ok(()) };
+        let ready = self.ready(&mut exchange, connection, |subject| make(subject, spool));
+        let Some(ready) = ready else { return Ok(()) };
         let Ok(late) = serde_json::from_slice::<Late<'_>>(&ready.late) else { return Ok(()) };
         let waited = late.moments.connect.and_then(|(opened, _)| {
             self.lookups.claim(connection.client.address, connection.server.address, &ready.host, opened)
@@ -298,7 +300,13 @@ impl Writer {
         Ok(self.summary)
     }
 
-    fn ready(&mut self, mut exchange: Exchange, connection: &Connection, spool: &mut Spool) -> Option<Box<Ready>> {
+    /// Counts an exchange, and makes what it becomes of it.
+    fn ready<T>(
+        &mut self,
+        exchange: &mut Exchange,
+        connection: &Connection,
+        make: impl FnOnce(&Subject<'_>) -> io::Result<Option<T>>,
+    ) -> Option<T> {
         if let Some(agent) = exchange.request.head.headers.first("user-agent") {
             self.agents.count(&field_text(agent));
         }
@@ -309,13 +317,17 @@ impl Writer {
                 return None;
             }
         }
-        let ready = match make(&mut exchange, connection, &self.options, self.limits.anomalies_kept, spool) {
-            Ok(Made::Entry(ready)) => ready,
-            Ok(Made::Filtered) => {
+        let made = match Subject::new(exchange, connection, &self.options, self.limits.anomalies_kept) {
+            Ok(subject) => make(&subject),
+            Err(Made::Filtered) => {
                 self.summary.filtered += 1;
                 return None;
             }
-            Ok(Made::Refused) => {
+            Err(Made::Refused) => Ok(None),
+        };
+        let made = match made {
+            Ok(Some(made)) => made,
+            Ok(None) => {
                 self.summary.refused += 1;
                 return None;
             }
@@ -327,11 +339,11 @@ impl Writer {
         let response = exchange.response.as_ref();
         self.summary.entries += 1;
         self.summary.truncated += u64::from(response.is_some_and(|response| response.body.has_gap));
-        Summary::count(&mut self.summary.versions, ready.version);
+        Summary::count(&mut self.summary.versions, version(exchange));
         let class = response.map_or(0, |response| response.head.status / 100);
         *self.summary.statuses.entry(class).or_default() += 1;
         self.summary.anomalies.merge(&exchange.anomalies, self.limits.anomalies_kept);
-        Some(ready)
+        Some(made)
     }
 
     /// What was collected so far, in numbers; pages and bytes are known when it is written.
