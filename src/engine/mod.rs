@@ -8,8 +8,6 @@ mod upper;
 
 pub use options::Options;
 
-use std::io::Write;
-
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Spool, Timestamp};
 use crate::capture::{Frame, LinkType, Secrets, SecretsKind};
@@ -46,15 +44,15 @@ pub struct Seen {
 }
 
 impl Engine {
-    /// An engine; `keys` are shared with whoever adds secrets. With `lines`, entries are written there at once, one a line;
-    /// without, they wait for their order.
-    pub fn new(options: &Options, keys: KeyLog, spool: Spool, lines: Option<Box<dyn Write + Send>>) -> Self {
+    /// An engine; `keys` are shared with whoever adds secrets. With a sink, entries go there at once; without, they wait for their
+    /// order.
+    pub fn new(options: &Options, keys: KeyLog, spool: Spool, sink: Option<har::Sink>) -> Self {
         let limits = &options.limits;
         let budget = Budget::new(limits.memory);
         Self {
             net: net::Decoder::new(limits, &budget),
             tcp: tcp::Connections::new(limits, &budget, options.tcp),
-            upper: Upper::new(options.clone(), budget.clone(), keys, spool, lines),
+            upper: Upper::new(options.clone(), budget.clone(), keys, spool, sink),
             budget,
             last_time: None,
             anomalies: Anomalies::default(),
@@ -155,7 +153,10 @@ impl Engine {
         };
         match self.failure() {
             Some(error) => Err(error),
-            None => Ok((self.upper.desk.writer, self.upper.desk.spool, seen)),
+            None => {
+                self.upper.desk.finish_sink()?;
+                Ok((self.upper.desk.writer, self.upper.desk.spool, seen))
+            }
         }
     }
 }

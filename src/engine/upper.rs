@@ -1,7 +1,6 @@
 //! What stands above the transports: flows, name lookups, and the writer they end in.
 
 use std::collections::HashSet;
-use std::io::Write;
 
 use foldhash::fast::RandomState;
 
@@ -44,8 +43,8 @@ pub(super) struct Desk {
     budget: Budget,
     pub(super) spool: Spool,
     pub(super) writer: har::Writer,
-    /// Where entries go as lines at once; without, they wait in the spool for their order.
-    lines: Option<Box<dyn Write + Send>>,
+    /// Where entries go at once; without, they wait in the spool for their order.
+    sink: Option<har::Sink>,
     /// Who is told of exchanges instead of the writer.
     pub(super) observer: Option<super::Observer>,
     /// The first line that could not be written.
@@ -71,16 +70,16 @@ impl Desk {
             connection.tls = tls.or(connection.tls);
             ledger.enter(&mut exchange);
             self.entries += 1;
-            let Self { writer, spool, lines, observer, failure, .. } = self;
+            let Self { writer, spool, sink, observer, failure, .. } = self;
             if let Some(observer) = observer {
                 if let Some(brief) = writer.brief(&exchange, &connection) {
                     observer(brief);
                 }
                 continue;
             }
-            match lines {
-                Some(out) => {
-                    if let Err(error) = writer.exchange_line(exchange, &connection, spool, out) {
+            match sink {
+                Some(sink) => {
+                    if let Err(error) = sink.take(writer, exchange, &connection, spool) {
                         failure.get_or_insert(error);
                     }
                 }
@@ -89,19 +88,18 @@ impl Desk {
         }
     }
 
+    /// Writes what the sink holds back.
+    pub(super) fn finish_sink(&mut self) -> Result<(), har::WriteError> {
+        self.sink.take().map_or(Ok(()), |sink| sink.finish(&mut self.writer))
+    }
+
     fn closed(&mut self, connection: &Connection) {
         self.writer.connection_closed(connection, &mut self.spool);
     }
 }
 
 impl Upper {
-    pub(super) fn new(
-        options: Options,
-        budget: Budget,
-        keys: KeyLog,
-        spool: Spool,
-        lines: Option<Box<dyn Write + Send>>,
-    ) -> Self {
+    pub(super) fn new(options: Options, budget: Budget, keys: KeyLog, spool: Spool, sink: Option<har::Sink>) -> Self {
         let limits = &options.limits;
         let writer = har::Writer::new(options.har.clone(), limits.clone());
         Self {
@@ -110,7 +108,7 @@ impl Upper {
             udp_flows: HashSet::default(),
             flows: Vec::new(),
             quic_flows: Vec::new(),
-            desk: Desk { budget, spool, writer, lines, observer: None, failure: None, entries: 0, comment: None },
+            desk: Desk { budget, spool, writer, sink, observer: None, failure: None, entries: 0, comment: None },
             options,
             keys,
         }

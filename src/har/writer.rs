@@ -20,6 +20,7 @@ use super::pretty::Pretty;
 use super::sanitise::Sanitiser;
 use super::subject::Subject;
 use super::summary::Summary;
+use super::table::{Row as TableRow, Table};
 use super::timings::Phases;
 use crate::base::spool::Extent;
 use crate::base::{FrameNumber, Limits, Reader, Short, Spool, Timestamp};
@@ -274,14 +275,11 @@ impl Writer {
         let ready = self.ready(&mut exchange, connection, |subject| make(subject, spool));
         let Some(ready) = ready else { return Ok(()) };
         let Ok(late) = serde_json::from_slice::<Late<'_>>(&ready.late) else { return Ok(()) };
-        let waited = late.moments.connect.and_then(|(opened, _)| {
-            self.lookups.claim(connection.client.address, connection.server.address, &ready.host, opened)
-        });
-        let stream = stream(&self.tcp, &self.udp, &late);
+        let waited = self.waited_by(&late, connection, &ready.host);
+        let decided = self.decided(&late, waited.as_ref());
         self.line.clear();
-        decide(&late, waited.as_ref(), stream, &mut self.pages, &self.sanitiser, &mut self.line);
-        // Nobody asks for the list of pages in this form.
-        self.pages.json.clear();
+        late.write(&mut self.line, &decided, &self.sanitiser);
+        self.line.push(b',');
         let mut out = Counted { into: out, bytes: 0 };
         out.write_all(&self.line).map_err(WriteError::Output)?;
         write_pieces(&ready.pieces, spool, &mut out).map_err(WriteError::Output)?;
@@ -290,7 +288,44 @@ impl Writer {
         Ok(())
     }
 
-    /// What was written as lines, in numbers.
+    /// Adds the entry to a table at once. Lookups, stream numbers and pages are as far as they are known by now.
+    pub fn exchange_row<W: Write + Send>(
+        &mut self,
+        mut exchange: Exchange,
+        connection: &Connection,
+        spool: &mut Spool,
+        table: &mut Table<W>,
+    ) -> Result<(), WriteError> {
+        let made = self.ready(&mut exchange, connection, |subject| {
+            let late = serde_json::to_vec(&subject.late()).map_err(io::Error::from)?;
+            Ok(Some((TableRow::new(subject, spool)?, late, subject.host.clone())))
+        });
+        let Some((row, late, host)) = made else { return Ok(()) };
+        let Ok(late) = serde_json::from_slice::<Late<'_>>(&late) else { return Ok(()) };
+        let waited = self.waited_by(&late, connection, &host);
+        let decided = self.decided(&late, waited.as_ref());
+        table.push(&row, &late, &decided).map_err(WriteError::Output)
+    }
+
+    /// The lookup that an entry waited for, as far as lookups are known by now.
+    fn waited_by(&mut self, late: &Late<'_>, connection: &Connection, host: &str) -> Option<Waited> {
+        late.moments.connect.and_then(|(opened, _)| self.waited(connection, host, opened))
+    }
+
+    /// What is decided about an entry that does not wait for the others.
+    fn decided<'w>(&mut self, late: &Late<'_>, waited: Option<&'w Waited>) -> Decided<'w> {
+        let decided = decide(late, waited, stream(&self.tcp, &self.udp, late), &mut self.pages);
+        // Nobody asks for the list of pages in this form.
+        self.pages.json.clear();
+        decided
+    }
+
+    /// Counts what went out without passing through here.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.summary.bytes += bytes;
+    }
+
+    /// What was written one by one, in numbers.
     pub fn finish_lines(mut self) -> Result<Summary, WriteError> {
         if let Some(error) = self.failure.take() {
             return Err(WriteError::Spool(error));
@@ -475,7 +510,9 @@ impl Writer {
             if at > 0 {
                 text.extend_from_slice(b",\n");
             }
-            decide(&late, waited, stream(&self.tcp, &self.udp, &late), &mut pages, &self.sanitiser, &mut text);
+            let decided = decide(&late, waited, stream(&self.tcp, &self.udp, &late), &mut pages);
+            late.write(&mut text, &decided, &self.sanitiser);
+            text.push(b',');
             out.write_all(&text).map_err(WriteError::Output)?;
             write_pieces(reader.rest(), spool, out).map_err(WriteError::Output)?;
             out.write_all(b"}").map_err(WriteError::Output)?;
@@ -500,19 +537,11 @@ fn stream(tcp: &Firsts, udp: &Firsts, late: &Late<'_>) -> Option<u64> {
     if late.moments.is_quic { udp.rank(late.connection) } else { tcp.rank(late.connection) }
 }
 
-/// Writes the start of an entry, now that its lookup is known, with its page.
-fn decide(
-    late: &Late<'_>,
-    waited: Option<&Waited>,
-    stream: Option<u64>,
-    pages: &mut Pages,
-    sanitiser: &Sanitiser,
-    out: &mut Vec<u8>,
-) {
+/// Decides what is open about an entry, now that its lookup is known.
+fn decide<'w>(late: &Late<'_>, waited: Option<&'w Waited>, stream: Option<u64>, pages: &mut Pages) -> Decided<'w> {
     let phases = late.moments.phases(waited.map(|waited| waited.span));
     let (page, page_start) = pages.place(&late.visit, phases.start, phases.start.saturating_add(phases.total));
-    late.write(out, &Decided { page, page_start, phases, waited, stream }, sanitiser);
-    out.push(b',');
+    Decided { page, page_start, phases, waited, stream }
 }
 
 fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {

@@ -28,6 +28,8 @@ pub enum Format {
     Har,
     /// One entry a line, as soon as it is complete.
     Ndjson,
+    /// A Parquet file with one row an entry.
+    Parquet,
 }
 
 /// One conversion.
@@ -134,11 +136,13 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     secrets::ahead(&job.captures, &keys, limits);
     let spool = Spool::new(limits.spool_memory, job.temporary.clone());
     let output = Shared(Arc::new(Mutex::new(output)));
-    let lines: Option<Box<dyn Write + Send>> = match job.format {
+    let sink = match job.format {
         Format::Har => None,
-        Format::Ndjson => Some(Box::new(output.clone())),
+        Format::Ndjson => Some(Ok(har::Sink::Lines(Box::new(output.clone())))),
+        Format::Parquet => Some(har::Sink::table(&job.options.har, Box::new(output.clone()))),
     };
-    let mut engine = Engine::new(&job.options, keys.clone(), spool, lines);
+    let sink = sink.transpose().map_err(|error| RunError::Output { target: job.target.name(), error })?;
+    let mut engine = Engine::new(&job.options, keys.clone(), spool, sink);
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
         har::WriteError::Spool(error) => {
@@ -190,7 +194,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
             };
             writer.finish(&facts, &mut spool, &mut output.clone()).map_err(failed)?
         }
-        Format::Ndjson => writer.finish_lines().map_err(failed)?,
+        Format::Ndjson | Format::Parquet => writer.finish_lines().map_err(failed)?,
     };
     output.commit()?;
     let is_stopped = job.stop.load(Relaxed);
