@@ -10,6 +10,8 @@ mod draft;
 mod entry;
 mod facts;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod headers;
 mod json;
 mod late;
@@ -30,7 +32,7 @@ mod target;
 mod timings;
 pub mod writer;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod check;
 #[cfg(test)]
 mod samples;
