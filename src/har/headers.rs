@@ -13,7 +13,20 @@ pub fn field_text(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
     };
-    if text.contains(['\r', '\n', '\0']) { Cow::Owned(text.replace(['\r', '\n', '\0'], " ")) } else { text }
+    if has_controls(bytes) && text.contains(['\r', '\n', '\0']) {
+        return Cow::Owned(text.replace(['\r', '\n', '\0'], " "));
+    }
+    text
+}
+
+/// True when there is a byte below the space.
+fn has_controls(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | (byte < b' '))
+}
+
+/// True when a name holds nothing but visible ASCII, as names should (RFC 9110 §5.1).
+fn is_plain_name(name: &str) -> bool {
+    name.bytes().fold(true, |is_plain, byte| is_plain & (byte > b' ') & (byte < 0x7f))
 }
 
 /// Which message the fields are of.
@@ -38,7 +51,8 @@ pub fn headers(
 ) {
     let kept = headers.iter().filter_map(|(name, value)| {
         let name = field_text(name);
-        if name.is_empty() || name.starts_with(':') || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        let is_odd = || !is_plain_name(&name) && name.contains(|c: char| c.is_whitespace() || c.is_control());
+        if name.is_empty() || name.starts_with(':') || is_odd() {
             return None;
         }
         let value = field_text(value);

@@ -4,43 +4,77 @@ use std::io::Write;
 
 use crate::base::Timestamp;
 
+/// Bytes that are looked at together; the compiler makes vector code of it.
+const BLOCK: usize = 32;
+
 /// Appends `bytes`, which are part of valid UTF-8, escaped for the inside of a JSON string (RFC 8259 §7).
 ///
-/// Runs that need no escape are found in blocks of 32 bytes, which the compiler turns into vector code, then the first byte that
-/// needs one in blocks of 8. A split in the middle of a character does no harm.
+/// A block is copied before it is looked at, and what stands behind its first byte that needs an escape is taken back: so a byte is
+/// read once. A split in the middle of a character does no harm.
 pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     let mut rest = bytes;
     loop {
-        let clean = clean_prefix(rest);
-        let (run, tail) = rest.split_at(clean);
-        out.extend_from_slice(run);
-        let Some((&byte, after)) = tail.split_first() else { return };
+        let (copied, special) = match rest.first_chunk::<BLOCK>() {
+            Some(block) => {
+                out.extend_from_slice(block);
+                (BLOCK, first_special(block))
+            }
+            None => {
+                out.extend_from_slice(rest);
+                (rest.len(), first_special_of_few(rest))
+            }
+        };
+        let Some(at) = special else {
+            if copied < BLOCK {
+                return;
+            }
+            rest = rest.get(copied..).unwrap_or_default();
+            continue;
+        };
+        out.truncate(out.len() - (copied - at));
+        let Some((&byte, after)) = rest.get(at..).and_then(<[u8]>::split_first) else { return };
         escape_byte(out, byte);
         rest = after;
     }
 }
 
-fn clean_prefix(bytes: &[u8]) -> usize {
+/// Where the first byte that needs an escape stands, in less than a block: words of 8 bytes, of which the last two may overlap.
+fn first_special_of_few(bytes: &[u8]) -> Option<usize> {
+    let position = |at: usize, word: u64| {
+        let found = special_bytes(word);
+        (found != 0).then(|| at + (found.trailing_zeros() / 8) as usize)
+    };
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().position(|&byte| is_special(byte));
+    };
     let mut at = 0;
-    while let Some(block) = bytes[at..].first_chunk::<32>() {
-        if block.iter().fold(false, |found, &byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\')) {
-            break;
-        }
-        at += 32;
-    }
-    while let Some(block) = bytes[at..].first_chunk::<8>() {
-        let found = special_bytes(u64::from_le_bytes(*block));
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        if let Some(found) = position(at, u64::from_le_bytes(*word)) {
+            return Some(found);
         }
         at += 8;
     }
-    at + bytes[at..].iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len() - at)
+    position(bytes.len() - 8, u64::from_le_bytes(*last))
+}
+
+fn is_clean(block: &[u8; BLOCK]) -> bool {
+    !block.iter().fold(false, |found, &byte| found | is_special(byte))
+}
+
+fn first_special(block: &[u8; BLOCK]) -> Option<usize> {
+    if is_clean(block) {
+        return None;
+    }
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().find_map(|(number, word)| {
+        let found = special_bytes(u64::from_le_bytes(*word));
+        (found != 0).then(|| number * 8 + (found.trailing_zeros() / 8) as usize)
+    })
 }
 
 fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// High bits of the bytes that need an escape; exact for the lowest one, which is all that is asked.
@@ -92,14 +126,52 @@ pub fn epoch_seconds(out: &mut Vec<u8>, time: Timestamp) {
 }
 
 fn decimal(out: &mut Vec<u8>, sign: &str, value: u64, unit: u64, digits: usize) {
-    let (whole, part) = (value / unit, value % unit);
+    let (whole, mut part) = (value / unit, value % unit);
+    out.extend_from_slice(sign.as_bytes());
+    whole.write(out);
     if part == 0 {
-        put(out, format_args!("{sign}{whole}"));
         return;
     }
-    put(out, format_args!("{sign}{whole}.{part:0digits$}"));
+    out.push(b'.');
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    for digit in out.iter_mut().skip(start).rev() {
+        *digit = b'0' + (part % 10) as u8;
+        part /= 10;
+    }
     while out.last() == Some(&b'0') {
         out.pop();
+    }
+}
+
+/// A value that JSON writes without quotes.
+pub trait Plain {
+    /// Appends it.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {
+        $(impl Plain for $number {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
+            }
+        })*
+    };
+}
+
+numbers!(u8, u16, u32, u64, usize, i32, i64, i128);
+
+impl Plain for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+/// JSON that is ready.
+impl Plain for &str {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
     }
 }
 
@@ -126,14 +198,15 @@ impl<'a> Object<'a> {
         Self { out, is_empty: false }
     }
 
-    /// Writes the key; the value is to follow in the buffer.
+    /// Writes the key, which needs no escape; the value is to follow in the buffer.
+    #[inline]
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        if !self.is_empty {
-            self.out.push(b',');
-        }
+        debug_assert!(!key.bytes().any(is_special), "{key:?} stands in the file as it is");
+        self.out.reserve(key.len() + 4);
+        self.out.extend_from_slice(if self.is_empty { b"\"" } else { b",\"" });
         self.is_empty = false;
-        string(self.out, key);
-        self.out.push(b':');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 
@@ -143,9 +216,9 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A number, `true` or `false`.
-    pub fn plain(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
-        put(self.key(key), format_args!("{value}"));
+    /// A number, `true` or `false`, or JSON that is ready.
+    pub fn plain(&mut self, key: &str, value: impl Plain) -> &mut Self {
+        value.write(self.key(key));
         self
     }
 
@@ -207,8 +280,12 @@ mod tests {
 
         #[test]
         fn the_first_special_byte_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let expected = bytes.iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len());
-            prop_assert_eq!(clean_prefix(&bytes), expected);
+            let expected = bytes.iter().position(|&byte| is_special(byte));
+            for (at, block) in bytes.windows(BLOCK).enumerate() {
+                let first = bytes[at..at + BLOCK].iter().position(|&byte| is_special(byte));
+                prop_assert_eq!(first_special(block.first_chunk().unwrap()), first);
+            }
+            prop_assert_eq!(first_special_of_few(&bytes), expected);
         }
     }
 
