@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::json::{Object, array};
+use super::json::{self, Object, array};
 use super::sanitise::{Fate, Sanitiser};
 use crate::exchange::BodyEnd;
 use crate::http::Headers;
@@ -49,6 +49,9 @@ pub fn headers(
     sanitiser: &Sanitiser,
     mitmproxy_safe: bool,
 ) {
+    if !sanitiser.is_on() && headers.iter().all(|(name, value)| is_usual(name) && json::is_plain(value)) {
+        return usual(out, headers, message, mitmproxy_safe);
+    }
     let kept = headers.iter().filter_map(|(name, value)| {
         let name = field_text(name);
         let is_odd = || !is_plain_name(&name) && name.contains(|c: char| c.is_whitespace() || c.is_control());
@@ -70,6 +73,30 @@ pub fn headers(
         let mut object = Object::open(out);
         object.string("name", &name).string("value", &value);
         object.close();
+    });
+}
+
+/// True for a name that is written as it is.
+fn is_usual(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().fold(true, |is_usual, &byte| is_usual & (byte.is_ascii_alphanumeric() | (byte == b'-')))
+}
+
+/// Writes fields of usual names and plain values, which need no look at each character.
+fn usual(out: &mut Vec<u8>, headers: &Headers, message: Message<'_>, mitmproxy_safe: bool) {
+    array(out, headers.iter(), |out, (mut name, value)| {
+        if mitmproxy_safe
+            && name.eq_ignore_ascii_case(b"content-encoding")
+            && breaks_mitmproxy(&field_text(value), message)
+        {
+            name = b"x-original-content-encoding";
+        }
+        out.reserve(name.len() + value.len() + 24);
+        out.extend_from_slice(b"{\"name\":\"");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\",\"value\":\"");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\"}");
     });
 }
 

@@ -14,48 +14,51 @@ const BLOCK: usize = 32;
 pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     let mut rest = bytes;
-    loop {
-        let (copied, special) = match rest.first_chunk::<BLOCK>() {
-            Some(block) => {
-                out.extend_from_slice(block);
-                (BLOCK, first_special(block))
+    while let Some(block) = rest.first_chunk::<BLOCK>() {
+        out.extend_from_slice(block);
+        match first_special(block) {
+            None => rest = rest.get(BLOCK..).unwrap_or_default(),
+            Some(at) => {
+                out.truncate(out.len() - (BLOCK - at));
+                rest = escape_first(out, rest.get(at..).unwrap_or_default());
             }
-            None => {
-                out.extend_from_slice(rest);
-                (rest.len(), first_special_of_few(rest))
+        }
+    }
+    escape_few(out, rest);
+}
+
+/// Appends less than a block, by words.
+fn escape_few(out: &mut Vec<u8>, bytes: &[u8]) {
+    const WORD: usize = 8;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let Some(word) = rest.first_chunk::<WORD>() else {
+            for &byte in rest {
+                if is_special(byte) {
+                    escape_byte(out, byte);
+                } else {
+                    out.push(byte);
+                }
             }
+            return;
         };
-        let Some(at) = special else {
-            if copied < BLOCK {
-                return;
-            }
-            rest = rest.get(copied..).unwrap_or_default();
+        out.extend_from_slice(word);
+        let found = special_bytes(u64::from_le_bytes(*word));
+        if found == 0 {
+            rest = rest.get(WORD..).unwrap_or_default();
             continue;
-        };
-        out.truncate(out.len() - (copied - at));
-        let Some((&byte, after)) = rest.get(at..).and_then(<[u8]>::split_first) else { return };
-        escape_byte(out, byte);
-        rest = after;
+        }
+        let at = (found.trailing_zeros() / 8) as usize;
+        out.truncate(out.len() - (WORD - at));
+        rest = escape_first(out, rest.get(at..).unwrap_or_default());
     }
 }
 
-/// Where the first byte that needs an escape stands, in less than a block: words of 8 bytes, of which the last two may overlap.
-fn first_special_of_few(bytes: &[u8]) -> Option<usize> {
-    let position = |at: usize, word: u64| {
-        let found = special_bytes(word);
-        (found != 0).then(|| at + (found.trailing_zeros() / 8) as usize)
-    };
-    let Some(last) = bytes.last_chunk::<8>() else {
-        return bytes.iter().position(|&byte| is_special(byte));
-    };
-    let mut at = 0;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        if let Some(found) = position(at, u64::from_le_bytes(*word)) {
-            return Some(found);
-        }
-        at += 8;
-    }
-    position(bytes.len() - 8, u64::from_le_bytes(*last))
+/// Escapes the first byte; gives the others.
+fn escape_first<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+    let Some((&byte, rest)) = bytes.split_first() else { return bytes };
+    escape_byte(out, byte);
+    rest
 }
 
 fn is_clean(block: &[u8; BLOCK]) -> bool {
@@ -105,7 +108,15 @@ fn escape_byte(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// True when no byte needs an escape, and all are ASCII that is seen, or spaces.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(true, |is_plain, &byte| is_plain & (b' '..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\'))
+}
+
 /// Appends a JSON string.
+#[inline]
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     escape(out, text.as_bytes());
@@ -199,7 +210,7 @@ impl<'a> Object<'a> {
     }
 
     /// Writes the key, which needs no escape; the value is to follow in the buffer.
-    #[inline]
+    #[inline(always)]
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
         debug_assert!(!key.bytes().any(is_special), "{key:?} stands in the file as it is");
         self.out.reserve(key.len() + 4);
@@ -211,12 +222,29 @@ impl<'a> Object<'a> {
     }
 
     /// A string member.
+    #[inline]
     pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
         string(self.key(key), value);
         self
     }
 
+    /// A string member of visible ASCII that needs no escape: a number or address as text.
+    pub fn shown(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        put(self.key(key), format_args!("\"{value}\""));
+        self
+    }
+
+    /// A string member with a number in it.
+    pub fn quoted(&mut self, key: &str, value: impl Plain) -> &mut Self {
+        let out = self.key(key);
+        out.push(b'"');
+        value.write(out);
+        out.push(b'"');
+        self
+    }
+
     /// A number, `true` or `false`, or JSON that is ready.
+    #[inline]
     pub fn plain(&mut self, key: &str, value: impl Plain) -> &mut Self {
         value.write(self.key(key));
         self
@@ -280,12 +308,10 @@ mod tests {
 
         #[test]
         fn the_first_special_byte_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let expected = bytes.iter().position(|&byte| is_special(byte));
             for (at, block) in bytes.windows(BLOCK).enumerate() {
                 let first = bytes[at..at + BLOCK].iter().position(|&byte| is_special(byte));
                 prop_assert_eq!(first_special(block.first_chunk().unwrap()), first);
             }
-            prop_assert_eq!(first_special_of_few(&bytes), expected);
         }
     }
 

@@ -80,10 +80,11 @@ impl Aead {
             C::new_from_slice(key).ok().map(Box::new)
         }
         #[cfg(target_arch = "x86_64")]
-        if matches!(kind, AeadKind::Aes128Gcm | AeadKind::Aes256Gcm) && key.len() == kind.key_len() {
-            if let Some(cipher) = wide::Gcm::new(key) {
-                return Some(Self { kind, cipher: Cipher::WideGcm(cipher) });
-            }
+        if matches!(kind, AeadKind::Aes128Gcm | AeadKind::Aes256Gcm)
+            && key.len() == kind.key_len()
+            && let Some(cipher) = wide::Gcm::new(key)
+        {
+            return Some(Self { kind, cipher: Cipher::WideGcm(cipher) });
         }
         let cipher = match kind {
             AeadKind::Aes128Gcm => Cipher::Aes128Gcm(keyed(key)?),
