@@ -11,5 +11,5 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use budget::{Budget, Lease};
 pub use bytes::{Reader, Short};
 pub use limits::Limits;
-pub use spool::Spool;
+pub use spool::{Spool, Stored};
 pub use stamp::{FrameNumber, Span, Stamp, Timestamp};

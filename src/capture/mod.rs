@@ -46,3 +46,4 @@ pub use frame::{Frame, LinkType, Secrets, SecretsKind};
 pub use link_type::link_type_name;
 pub use reader::{Item, Reader};
 pub use secrets::secrets_ahead;
+pub use source::{Open, Opener, Stopped};

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::content::{self, Form, Nature};
 use super::cookies;
-use super::draft::Draft;
+use super::draft::{Draft, Text};
 use super::facts;
 use super::form;
 use super::headers::{Message, field_text, headers};
@@ -29,14 +29,10 @@ const WHOLE: usize = 4 << 20;
 /// An entry that is ready but for what depends on the whole capture.
 #[derive(Debug)]
 pub struct Ready {
-    /// Its members, as pieces of a [`Draft`].
-    pub pieces: Vec<u8>,
-    /// Its late members, as JSON of [`Late`].
-    pub late: Vec<u8>,
-    /// When things happened.
-    pub moments: Moments,
-    /// The host as the client looked it up.
-    pub host: String,
+    /// Its members.
+    pub text: Text,
+    /// What its late members are made of.
+    pub late: Late,
     /// `httpVersion`.
     pub version: &'static str,
 }
@@ -75,15 +71,19 @@ pub fn make(
     {
         exchange.anomalies.note(fault, Some(exchange.request.start), keep);
     }
+    exchange.request.body.kept.settle(spool);
+    if let Some(response) = &mut exchange.response {
+        response.body.kept.settle(spool);
+    }
     let writing = Writing { exchange, connection, options, sanitiser, url: &url };
-    let mut draft = Draft::new(spool);
+    let mut draft = Draft::new();
     writing.request(&mut draft)?;
     writing.response(&mut draft)?;
     writing.rest(&mut draft);
-    let Some(pieces) = draft.finish() else { return Ok(Made::Refused) };
-    let late = serde_json::to_vec(&writing.late(moments)).map_err(io::Error::from)?;
+    let Some(text) = draft.finish() else { return Ok(Made::Refused) };
+    let late = writing.late(moments, host_name);
     let version = writing.version();
-    Ok(Made::Entry(Box::new(Ready { pieces, late, moments, host: host_name, version })))
+    Ok(Made::Entry(Box::new(Ready { text, late, version })))
 }
 
 /// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.
@@ -120,7 +120,7 @@ impl Writing<'_> {
         headers(out, fields, message, &self.sanitiser, self.options.mitmproxy_safe);
     }
 
-    fn request(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn request(&self, draft: &mut Draft) -> io::Result<()> {
         let request = &self.exchange.request;
         let head = &request.head;
         draft.text.extend_from_slice(b"\"request\":");
@@ -179,7 +179,7 @@ impl Writing<'_> {
         });
     }
 
-    fn post_data(&self, draft: &mut Draft<'_>, body: &Body) -> io::Result<()> {
+    fn post_data(&self, draft: &mut Draft, body: &Body) -> io::Result<()> {
         let request = &self.exchange.request;
         let content_type = request.head.headers.first("content-type").map(field_text).unwrap_or_default();
         let mut object = Object::open(&mut draft.text);
@@ -202,7 +202,7 @@ impl Writing<'_> {
     }
 
     /// Writes `text` and `encoding`, unless the body was not kept.
-    fn text(&self, draft: &mut Draft<'_>, body: &Body, content_type: &str) -> io::Result<bool> {
+    fn text(&self, draft: &mut Draft, body: &Body, content_type: &str) -> io::Result<bool> {
         if matches!(body.end, BodyEnd::Dropped | BodyEnd::TooLarge | BodyEnd::Bomb)
             && body.kept.tail.is_empty()
             && body.kept.spooled.is_empty()
@@ -220,8 +220,7 @@ impl Writing<'_> {
                 return Ok(true);
             }
         }
-        let nature = content::nature(draft.spool, &body.kept)?;
-        let form = self.form(draft.spool, body, nature, content_type)?;
+        let form = self.form(body, content::nature(&body.kept)?, content_type)?;
         let mut object = Object::resume(&mut draft.text);
         if form == Form::Base64 {
             object.string("encoding", "base64");
@@ -230,26 +229,24 @@ impl Writing<'_> {
         if body.kept.spooled.is_empty() {
             draft.inside(form, tail);
         } else {
-            let mut parts = body.kept.spooled.clone();
-            parts.push(draft.spool.append(tail));
-            draft.body(form, &parts);
+            draft.body(form, &body.kept.spooled);
         }
         Ok(true)
     }
 
-    fn form(&self, spool: &mut Spool, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
+    fn form(&self, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
         if !self.options.decode_text {
             return Ok(content::exact_form(nature, content_type));
         }
         let mut start = Vec::new();
         match body.kept.spooled.first() {
-            Some(&first) => spool.read(crate::base::spool::Extent { len: first.len.min(1024), ..first }, &mut start)?,
+            Some(first) => first.read(0, 1024, &mut start)?,
             None => start.extend_from_slice(body.kept.tail.get(..1024).unwrap_or(&body.kept.tail)),
         }
         Ok(content::readable_form(nature, content_type, &start))
     }
 
-    fn response(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn response(&self, draft: &mut Draft) -> io::Result<()> {
         draft.text.extend_from_slice(b",\"response\":");
         match &self.exchange.response {
             Some(response) => self.answer(draft, response)?,
@@ -260,7 +257,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn no_answer(&self, draft: &mut Draft<'_>) {
+    fn no_answer(&self, draft: &mut Draft) {
         let reason = match (self.exchange.unanswered, self.exchange.request.outcome) {
             (Some((reason, _)), _) | (None, Outcome::Aborted(reason)) => error(reason),
             (None, Outcome::Complete) => "no response in the capture".into(),
@@ -275,7 +272,7 @@ impl Writing<'_> {
         object.string("_error", &reason);
     }
 
-    fn answer(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn answer(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let head = &response.head;
         let body = &response.body;
         let mut object = Object::open(&mut draft.text);
@@ -304,7 +301,7 @@ impl Writing<'_> {
         self.content(draft, response)
     }
 
-    fn content(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn content(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let (head, body) = (&response.head, &response.body);
         let content_type = head.headers.first("content-type").map(field_text).unwrap_or_default();
         let is_head = self.exchange.request.head.method == b"HEAD";
@@ -334,7 +331,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn informational(&self, draft: &mut Draft<'_>) {
+    fn informational(&self, draft: &mut Draft) {
         if self.exchange.informational.is_empty() {
             return;
         }
@@ -348,7 +345,7 @@ impl Writing<'_> {
         });
     }
 
-    fn rest(&self, draft: &mut Draft<'_>) {
+    fn rest(&self, draft: &mut Draft) {
         let (exchange, connection) = (self.exchange, self.connection);
         let mut object = Object::resume(&mut draft.text);
         object.plain("cache", "{}");
@@ -403,13 +400,16 @@ impl Writing<'_> {
         }
     }
 
-    fn late(&self, moments: Moments) -> Late<'_> {
+    fn late(&self, moments: Moments, host: String) -> Late {
         let (exchange, connection) = (self.exchange, self.connection);
         let response = exchange.response.as_ref();
         Late {
             moments,
             arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
             connection: connection.id.0.0,
+            number: exchange.number,
+            stream: None,
+            host: moments.connect.is_some().then_some(host),
             client: (connection.client.address, connection.client.port),
             server: (connection.server.address, connection.server.port),
             request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
@@ -430,7 +430,7 @@ fn rank(version: Version) -> u8 {
 }
 
 /// What pages need to know of an exchange.
-pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, sanitiser: &Sanitiser) -> Visit<'a> {
+pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser: &Sanitiser) -> Visit {
     let fields = &exchange.request.head.headers;
     let response = exchange.response.as_ref();
     let referer = fields.first("referer").map(field_text).and_then(|referer| {
@@ -440,7 +440,7 @@ pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, 
         let mut url = Url::parse(&referer).ok()?;
         url.set_fragment(None);
         sanitiser.url(&mut url);
-        Some(Cow::Owned(url.into()))
+        Some(url.into())
     });
     let kind = page_kind(fields, response);
     let redirect =
@@ -449,13 +449,13 @@ pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, 
             let mut url = url.join(&location).ok()?;
             url.set_fragment(None);
             sanitiser.url(&mut url);
-            Some(Cow::Owned(url.into()))
+            Some(url.into())
         });
     Visit {
         client: connection.client.address,
         url: url.as_str().into(),
         referer,
-        agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
+        agent: fields.first("user-agent").map(field_text).unwrap_or_default().into_owned(),
         kind,
         redirect,
     }

@@ -14,14 +14,20 @@ use super::timings::{Moments, Phases};
 use crate::net::Endpoint;
 
 /// What an entry waits with.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Late<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Late {
     /// When things happened.
     pub moments: Moments,
     /// Nanoseconds since 1970 and wire bytes of response content.
     pub arrivals: Vec<(i64, u64)>,
     /// The connection's first frame.
     pub connection: u64,
+    /// Ordinal of the request on the connection.
+    pub number: u32,
+    /// Wireshark's `tcp.stream` or `udp.stream`, once it is known.
+    pub stream: Option<u64>,
+    /// The host as the client looked it up, when it waited for a handshake and so perhaps for a lookup.
+    pub host: Option<String>,
     /// Client address and port.
     pub client: (IpAddr, u16),
     /// Server address and port.
@@ -31,8 +37,7 @@ pub struct Late<'a> {
     /// First and last frame of the response.
     pub response_frames: Option<(u64, u64)>,
     /// What pages need.
-    #[serde(borrow)]
-    pub visit: Visit<'a>,
+    pub visit: Visit,
 }
 
 /// What the whole capture says about an entry.
@@ -46,8 +51,6 @@ pub struct Decided<'a> {
     pub phases: Phases,
     /// The lookup its connection waited for.
     pub waited: Option<&'a Waited>,
-    /// Wireshark's `tcp.stream` or `udp.stream`.
-    pub stream: Option<u64>,
 }
 
 /// A time as HAR wants it: UTC, six digits.
@@ -55,7 +58,15 @@ pub fn date_time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-impl Late<'_> {
+impl Late {
+    /// About how many bytes it takes in memory beside itself.
+    pub fn allocated(&self) -> usize {
+        let Visit { url, referer, agent, redirect, .. } = &self.visit;
+        let texts = [Some(url), referer.as_ref(), Some(agent), redirect.as_ref(), self.host.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(String::capacity).sum();
+        texts + self.arrivals.capacity() * size_of::<(i64, u64)>()
+    }
+
     /// Opens the entry and writes these members.
     pub fn write(&self, out: &mut Vec<u8>, decided: &Decided<'_>, sanitiser: &Sanitiser) {
         let phases = &decided.phases;
@@ -74,17 +85,17 @@ impl Late<'_> {
             dns(&mut entry, waited, sanitiser);
         }
         if !sanitiser.hide_addresses {
-            self.packet(&mut entry, decided.stream);
+            self.packet(&mut entry);
         }
         self.marks(&mut entry, decided);
     }
 
     /// `_packet`: where the entry is found in the capture.
-    fn packet(&self, entry: &mut Object<'_>, stream: Option<u64>) {
+    fn packet(&self, entry: &mut Object<'_>) {
         let (transport, number) = if self.moments.is_quic { ("udp", 17) } else { ("tcp", 6) };
         let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
         let mut packet = Object::open(entry.key("_packet"));
-        let filter = match stream {
+        let filter = match self.stream {
             Some(stream) => {
                 packet.plain(if number == 6 { "tcpStream" } else { "udpStream" }, stream);
                 format!("{transport}.stream eq {stream}")

@@ -1,6 +1,7 @@
 //! Floor 7: exchanges become entries of a HAR: entry, page, timings, sanitise, writer.
 
 mod agent;
+mod book;
 mod brief;
 mod community;
 mod content;
@@ -13,11 +14,15 @@ mod headers;
 mod json;
 mod late;
 mod lookup;
+mod maker;
 mod messages;
 pub mod options;
 mod page;
 mod pretty;
+mod ranks;
 pub mod sanitise;
+mod side_list;
+mod stream;
 pub mod summary;
 mod target;
 mod timings;
@@ -30,9 +35,11 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use brief::Brief;
+pub use brief::{Brief, Briefs};
+pub use maker::{Closed, Entry, Horizon, Maker, News, Totals};
 pub use options::{Creator, Options};
 pub use sanitise::Level;
+pub use stream::WriteError;
 pub use summary::Summary;
-pub use timings::Phases;
-pub use writer::{CaptureFacts, WriteError, Writer};
+pub use timings::{Phases, handshake_deadline};
+pub use writer::{CaptureFacts, Writer};

@@ -4,7 +4,7 @@ use super::exchange::{Exchange, Input, Shared, Sink};
 use super::framer::{Framer, Piece, advance, kind};
 use super::qpack::Decoder;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Stamp, Timestamp};
 use crate::http::stream::Stream;
 use crate::http::{Abort, StreamId};
 use crate::tcp::{Chunk, Side, StreamEvent};
@@ -134,6 +134,13 @@ impl Connection {
         self.account();
     }
 
+    /// When the oldest exchange began whose request could not be told yet.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let exchanges = self.exchanges.values().filter_map(Exchange::pending_since);
+        let promises = self.shared.promises.values().map(|promise| promise.frames.span.first.time);
+        exchanges.chain(promises).min()
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         &self.shared.anomalies
@@ -183,7 +190,7 @@ impl Connection {
             self.shared.note(AnomalyKind::TooManyExchanges, stamp);
             oldest.abandon(Abort::Evicted, stamp, &mut self.shared, out);
         }
-        self.exchanges.insert(id, Exchange::new(id, &self.shared));
+        self.exchanges.insert(id, Exchange::new(id, stamp, &self.shared));
         self.account();
     }
 
