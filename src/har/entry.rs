@@ -78,7 +78,7 @@ impl Subject<'_> {
         let head = &request.head;
         draft.text.extend_from_slice(b"\"request\":");
         let mut object = Object::open(&mut draft.text);
-        object.string("method", &method(&head.method));
+        object.string("method", &method_text(&head.method));
         object.string("url", &target::shown(&self.url, head));
         object.string("httpVersion", self.version());
         self.fields(object.key("headers"), &head.headers, Message::Request);
@@ -284,9 +284,8 @@ impl Subject<'_> {
         let (exchange, connection) = (self.exchange, self.connection);
         let mut object = Object::resume(&mut draft.text);
         object.plain("cache", "{}");
-        object.string("serverIPAddress", &self.sanitiser.address(connection.server.address).to_string());
-        object.string("connection", &connection.server.port.to_string());
-        object.string("_connectionId", &connection.id.0.0.to_string());
+        object.shown("serverIPAddress", self.sanitiser.address(connection.server.address));
+        object.quoted("connection", connection.server.port).quoted("_connectionId", connection.id.0.0);
         object.plain("_serverPort", connection.server.port);
         if !self.sanitiser.hide_addresses {
             object.plain("_client_port", connection.client.port);
@@ -369,6 +368,9 @@ pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser:
     let fields = &exchange.request.head.headers;
     let response = exchange.response.as_ref();
     let referer = fields.first("referer").map(field_text).and_then(|referer| {
+        if !sanitiser.is_strict() && target::is_canonical(&referer) {
+            return Some(referer.into_owned());
+        }
         let mut url = Url::parse(&referer).ok()?;
         url.set_fragment(None);
         sanitiser.url(&mut url);
@@ -395,8 +397,16 @@ pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser:
 
 /// `request.method`.
 pub fn method(bytes: &[u8]) -> String {
-    let method = field_text(bytes).to_uppercase();
-    if method.is_empty() { "GET".into() } else { method }
+    method_text(bytes).into_owned()
+}
+
+fn method_text(bytes: &[u8]) -> Cow<'_, str> {
+    let method = field_text(bytes);
+    match method.as_bytes() {
+        [] => "GET".into(),
+        bytes if bytes.iter().all(u8::is_ascii_uppercase) => method,
+        _ => method.to_uppercase().into(),
+    }
 }
 
 /// Whether a request opens a page: by what browsers say ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)), else by Accept and
@@ -414,9 +424,10 @@ fn page_kind(fields: &Headers, response: Option<&Response>) -> Kind {
     }
     let content_type =
         response.and_then(|response| response.head.headers.first("content-type")).map(field_text).unwrap_or_default();
-    let essence = form::essence(&content_type).to_ascii_lowercase();
-    let is_document =
-        matches!(essence.as_str(), "text/html" | "application/xhtml+xml" | "text/xml" | "application/xml");
+    let essence = form::essence(&content_type);
+    let is_document = ["text/html", "application/xhtml+xml", "text/xml", "application/xml"]
+        .iter()
+        .any(|document| essence.eq_ignore_ascii_case(document));
     if is_document { Kind::Document } else { Kind::Other }
 }
 

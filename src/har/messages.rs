@@ -57,7 +57,7 @@ fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
     let direction = if message.side == Side::Client { "send" } else { "receive" };
     match &message.kind {
         StreamMessageKind::WebSocket { opcode, data } => {
-            object.string("type", direction).plain("opcode", opcode).plain("_size", message.wire_size);
+            object.string("type", direction).plain("opcode", *opcode).plain("_size", message.wire_size);
             tail(&mut object, message).key("data");
             if sanitiser.is_strict() {
                 string(&mut draft.text, if *opcode == 1 { "[data redacted]" } else { "" });
@@ -77,7 +77,7 @@ fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
             }
         }
         StreamMessageKind::Grpc { compressed, data } => {
-            object.string("type", direction).plain("compressed", compressed).plain("size", data.len());
+            object.string("type", direction).plain("compressed", *compressed).plain("size", data.len());
             tail(&mut object, message).key("data");
             draft.inside(Form::Base64, if sanitiser.is_strict() { &[] } else { data });
         }
