@@ -29,6 +29,17 @@ while read -r name; do
     fi
 done <tests/truths.txt
 
+# The number of threads changes no byte.
+differing=0
+for capture in "$shared"/truth/*/capture.* "$shared"/corpus/captures/*; do
+    "$bin" -q -j 1 "$capture" -o "$work/one" 2>/dev/null || true
+    "$bin" -q -j 3 "$capture" -o "$work/three" 2>/dev/null || true
+    cmp -s "$work/one" "$work/three" || { echo "outside: $capture DIFFERS with three threads"; differing=1; }
+    rm -f "$work/one" "$work/three"
+done
+[ $differing -eq 0 ] && echo "outside: one thread and three give the same"
+failed=$((failed | differing))
+
 # Public captures: what is expected is found, and nothing crashes or writes an invalid HAR.
 mkdir "$work/corpus" "$work/hostile"
 python3 "$shared/tools/run_corpus.py" "$bin -q {capture} {keyopt:--keylog} -o {out}" --set "$shared/corpus" --work "$work/corpus" \

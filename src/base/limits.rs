@@ -135,7 +135,7 @@ impl Default for Limits {
             codings: 5,
             message: 16 * MIB,
             messages: 100_000,
-            lookups: 65_536,
+            lookups: 32_768,
             lookup_age: 30 * SECOND,
             anomalies_kept: 5,
         }

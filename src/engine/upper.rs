@@ -45,6 +45,8 @@ pub(super) struct Desk {
     pub(super) maker: har::Maker,
     /// What the writer was not told yet.
     pub(super) news: har::News,
+    /// Bytes of entries that may wait in there.
+    room: usize,
     /// What connections hold back.
     pub(super) floors: Floors,
     /// Who is told of exchanges instead of the writer.
@@ -72,12 +74,12 @@ impl Desk {
             connection.tls = tls.or(connection.tls);
             ledger.enter(&mut exchange);
             self.entries += 1;
-            let Self { maker, spool, news, observer, frame, .. } = self;
+            let Self { maker, spool, news, room, observer, frame, .. } = self;
             match observer {
                 Some((observer, briefs)) => briefs.brief(&exchange, &connection).into_iter().for_each(observer),
                 None => {
                     let entry = maker.exchange(exchange, &connection, *frame, spool);
-                    entry.into_iter().for_each(|entry| news.enter(entry, spool));
+                    entry.into_iter().for_each(|entry| news.enter(entry, *room, spool));
                 }
             }
         }
@@ -103,7 +105,7 @@ impl Desk {
 }
 
 impl Upper {
-    pub(super) fn new(options: Options, budget: Budget, keys: KeyLog, spool: Spool) -> Self {
+    pub(super) fn new(options: Options, budget: Budget, keys: KeyLog, spool: Spool, room: usize) -> Self {
         let limits = &options.limits;
         Self {
             dns: Dns::new(limits, &budget),
@@ -116,6 +118,7 @@ impl Upper {
                 spool,
                 maker: har::Maker::new(&options.har, limits),
                 news: har::News::default(),
+                room,
                 floors: Floors::default(),
                 observer: None,
                 entries: 0,

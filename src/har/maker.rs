@@ -96,13 +96,10 @@ pub struct News {
     pub failure: Option<io::Error>,
 }
 
-/// Bytes of entries that a shard holds for the writer; the text of more goes to the spool.
-const ENTRIES_HELD: usize = 8 << 20;
-
 impl News {
-    /// Adds an entry.
-    pub fn enter(&mut self, mut entry: Entry, spool: &mut Spool) {
-        if self.bytes + entry.allocated() > ENTRIES_HELD
+    /// Adds an entry; what is large about those beyond `room` bytes goes to the spool.
+    pub fn enter(&mut self, mut entry: Entry, room: usize, spool: &mut Spool) {
+        if self.bytes + entry.allocated() > room
             && let Err(error) = entry.put_away(spool)
         {
             self.failure.get_or_insert(error);

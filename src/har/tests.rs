@@ -47,7 +47,7 @@ impl Run {
 
     fn exchange(&mut self, exchange: Exchange, connection: &Connection) {
         if let Some(entry) = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool) {
-            self.news.enter(entry, &mut self.spool);
+            self.news.enter(entry, 1 << 20, &mut self.spool);
         }
     }
 

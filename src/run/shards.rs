@@ -24,8 +24,10 @@ use crate::har::{News, Totals, WriteError, Writer};
 use crate::net::{FlowKey, Packet, Transport};
 use crate::tls::KeyLog;
 
-/// Rounds that wait for a shard, and news that wait for the writer: enough that nobody waits for long.
+/// Rounds that wait for a shard: enough that nobody waits for long.
 const AHEAD: usize = 2;
+/// Rounds whose news wait for the writer.
+const NEWS_AHEAD: usize = 1;
 
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
@@ -57,7 +59,7 @@ impl Shards {
         let (mut to_shards, mut news, mut shards) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..count {
             let (to_shard, batches) = sync_channel(AHEAD);
-            let (to_writer, from_shard) = sync_channel(AHEAD);
+            let (to_writer, from_shard) = sync_channel(NEWS_AHEAD);
             let shard = Shard::new(options, keys.clone(), folder.cloned(), count);
             let give_back = give_back.clone();
             let work = move || follow(shard, &batches, &to_writer, &give_back);
