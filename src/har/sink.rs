@@ -1,6 +1,7 @@
 //! Where entries go as soon as their exchanges are over.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::options::Options;
 use super::table::Table;
@@ -20,9 +21,9 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// A table that goes to `out`.
-    pub fn table(options: &Options, out: Out) -> io::Result<Self> {
-        Ok(Sink::Table(Box::new(Table::new(options, out)?)))
+    /// A table that goes to `out`; its temporary file lies in `folder`, or where the system keeps such files.
+    pub fn table(options: &Options, folder: Option<PathBuf>, out: Out) -> io::Result<Self> {
+        Ok(Sink::Table(Box::new(Table::new(options, folder, out)?)))
     }
 
     /// Takes an entry.

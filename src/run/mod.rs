@@ -139,7 +139,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     let sink = match job.format {
         Format::Har => None,
         Format::Ndjson => Some(Ok(har::Sink::Lines(Box::new(output.clone())))),
-        Format::Parquet => Some(har::Sink::table(&job.options.har, Box::new(output.clone()))),
+        Format::Parquet => Some(har::Sink::table(&job.options.har, job.temporary.clone(), Box::new(output.clone()))),
     };
     let sink = sink.transpose().map_err(|error| RunError::Output { target: job.target.name(), error })?;
     let mut engine = Engine::new(&job.options, keys.clone(), spool, sink);
