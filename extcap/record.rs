@@ -147,14 +147,17 @@ impl<'l> Recorder<'l> {
             self.fail(format!("{message}\nthe HAR ends here; packets go on to Wireshark"));
             self.write();
         }
+        // Not only now and then: a fast network brings a lot in half a second.
+        if self.rotate_bytes > 0 && self.bytes >= self.rotate_bytes && !self.is_deaf {
+            self.rotate();
+        }
     }
 
     /// Things that are done now and then.
     fn look(&mut self) {
         self.follow_key_log();
         let is_old = self.rotate_after.is_some_and(|after| self.part_began.elapsed() >= after);
-        let is_large = self.rotate_bytes > 0 && self.bytes >= self.rotate_bytes;
-        if (is_old || is_large) && !self.is_deaf {
+        if is_old && !self.is_deaf {
             self.rotate();
         }
         let entries = self.session.entries();

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::error::CaptureError;
+use super::error::{CaptureError, Damage};
 use super::facts::{Facts, Progress};
 use super::reader::{BUFFER, Ids, Item, Kind, Reader, Record};
+use super::source::Opener;
 use crate::base::{FrameNumber, Limits, Timestamp};
 
 /// Read buffer while it is only asked when a file begins.
@@ -51,6 +52,11 @@ impl Captures {
     /// Opens the captures; `-` is standard input. The first one that cannot be read is an error. Of several, each is looked
     /// into up to its first frame.
     pub fn open(paths: &[PathBuf], limits: &Limits) -> Result<Self, CaptureError> {
+        Self::open_with(paths, limits, &mut |open| open())
+    }
+
+    /// [`Self::open`]; standard input and what else is no regular file is opened by `opener`, so that reading it can be stopped.
+    pub fn open_with(paths: &[PathBuf], limits: &Limits, opener: &mut Opener<'_>) -> Result<Self, CaptureError> {
         let mut captures = Self {
             limits: limits.clone(),
             paths: paths.to_vec(),
@@ -66,13 +72,13 @@ impl Captures {
         };
         let mut pending = Vec::new();
         if let [path] = paths {
-            let reader = Reader::open_buffered(path, limits, BUFFER)?;
+            let reader = Reader::open_with(path, limits, BUFFER, opener)?;
             captures.total = reader.progress().total;
             captures.heads = vec![Some(Head { reader, record: None })];
             captures.current = Some(0);
         } else {
             for (slot, path) in paths.iter().enumerate() {
-                pending.extend(captures.probe(slot, path)?);
+                pending.extend(captures.probe(slot, path, opener)?);
             }
         }
         pending.sort_unstable();
@@ -81,8 +87,8 @@ impl Captures {
     }
 
     /// When a file begins. What cannot be opened twice is kept open, its first record waiting.
-    fn probe(&mut self, slot: usize, path: &Path) -> Result<Option<Key>, CaptureError> {
-        let mut reader = Reader::open_buffered(path, &self.limits, PROBE_BUFFER)?;
+    fn probe(&mut self, slot: usize, path: &Path, opener: &mut Opener<'_>) -> Result<Option<Key>, CaptureError> {
+        let mut reader = Reader::open_with(path, &self.limits, PROBE_BUFFER, opener)?;
         let Some(size) = reader.progress().total else {
             self.total = None;
             self.start(slot, reader);
@@ -99,11 +105,11 @@ impl Captures {
         }
     }
 
-    /// The next frame or secrets; `None` at the end of all files. An error means a file that went away after it was found
-    /// good; it costs only that file, and the rest can be read on.
+    /// The next frame or secrets; `None` at the end of all files. A file that went away, or became something else, after it was
+    /// found good is a damage: it costs only that file.
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot lend out of its buffer")]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
-        let Some(slot) = self.choose()? else { return Ok(None) };
+        let Some(slot) = self.choose() else { return Ok(None) };
         let Some(head) = self.heads.get(slot).and_then(Option::as_ref) else { return Ok(None) };
         let Some(record) = &head.record else { return Ok(None) };
         self.numbers += record.numbers();
@@ -112,12 +118,12 @@ impl Captures {
 
     /// Moves to the file whose record is due.
     #[inline]
-    fn choose(&mut self) -> Result<Option<usize>, CaptureError> {
+    fn choose(&mut self) -> Option<usize> {
         if let Some(slot) = self.current
             && let Some(key) = self.step(slot)
         {
             if self.is_due(key) {
-                return Ok(Some(slot));
+                return Some(slot);
             }
             self.queue.push(Reverse(key));
         }
@@ -128,11 +134,13 @@ impl Captures {
             }
             self.pending.pop_front();
             let Some(path) = self.paths.get(next.1) else { continue };
-            let reader = Reader::open_buffered(path, &self.limits, SHARED_BUFFER)?;
-            self.start(next.1, reader);
+            match Reader::open_buffered(path, &self.limits, SHARED_BUFFER) {
+                Ok(reader) => self.start(next.1, reader),
+                Err(error) => self.closed.add_damage(Damage::since_opened(path.clone(), &error)),
+            }
         }
         self.current = self.queue.pop().map(|Reverse((_, slot))| slot);
-        Ok(self.current)
+        self.current
     }
 
     /// True when no other file is to come first.

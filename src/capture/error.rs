@@ -85,6 +85,16 @@ pub struct Damage {
     pub what: String,
 }
 
+impl Damage {
+    /// A capture that was good when it was looked into, and cannot be read any more.
+    pub(super) fn since_opened(path: PathBuf, error: &CaptureError) -> Self {
+        let text = error.to_string();
+        // The path stands in front of both.
+        let what = text.strip_prefix(&*name(&path)).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+        Self { offset: 0, what: format!("{what}; it changed after the reading began"), path }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: at byte {}: {}", name(&self.path), self.offset, self.what)

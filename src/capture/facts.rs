@@ -7,6 +7,9 @@ use super::error::Damage;
 use super::frame::LinkType;
 use crate::base::Timestamp;
 
+/// Damages that are told one by one when thousands of files are read as one.
+const DAMAGES_KEPT: usize = 64;
+
 /// What is known of the captures read so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -22,7 +25,7 @@ pub struct Facts {
     pub link_types: BTreeSet<LinkType>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
-    /// The first damages of each file.
+    /// The first damages of each file, the first few dozen of many files.
     pub damage: Vec<Damage>,
     /// How many damages there were.
     pub damages: u64,
@@ -36,8 +39,17 @@ impl Facts {
         self.last = self.last.max(other.last);
         self.link_types.extend(&other.link_types);
         self.cut_frames += other.cut_frames;
-        self.damage.extend_from_slice(&other.damage);
+        let room = DAMAGES_KEPT.saturating_sub(self.damage.len());
+        self.damage.extend(other.damage.iter().take(room).cloned());
         self.damages += other.damages;
+    }
+
+    /// Adds a damage.
+    pub(super) fn add_damage(&mut self, damage: Damage) {
+        self.damages += 1;
+        if self.damage.len() < DAMAGES_KEPT {
+            self.damage.push(damage);
+        }
     }
 }
 

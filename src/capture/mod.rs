@@ -20,6 +20,8 @@ pub mod error;
 pub mod facts;
 pub mod feed;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod link_type;
 pub mod reader;
 pub mod secrets;
@@ -46,3 +48,4 @@ pub use frame::{Frame, LinkType, Secrets, SecretsKind};
 pub use link_type::link_type_name;
 pub use reader::{Item, Reader};
 pub use secrets::secrets_ahead;
+pub use source::{Open, Opener, Stopped};

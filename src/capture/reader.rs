@@ -13,7 +13,7 @@ use super::frame::{Frame, LinkType, Secrets, SecretsKind};
 use super::looks::looks_like;
 use super::pcap::Pcap;
 use super::pcapng::PcapNg;
-use super::source::{Counted, Source};
+use super::source::{Counted, Opener, Source, Stopped};
 use super::window::Window;
 use crate::base::{FrameNumber, Limits, Timestamp};
 
@@ -62,7 +62,17 @@ impl Reader {
 
     /// [`Self::open`] with a read buffer of `buffer` bytes.
     pub(super) fn open_buffered(path: &Path, limits: &Limits, buffer: usize) -> Result<Self, CaptureError> {
-        let source = Source::open(path)?;
+        Self::open_with(path, limits, buffer, &mut |open| open())
+    }
+
+    /// [`Self::open_buffered`]; what is no regular file is opened by `opener`.
+    pub(super) fn open_with(
+        path: &Path,
+        limits: &Limits,
+        buffer: usize,
+        opener: &mut Opener<'_>,
+    ) -> Result<Self, CaptureError> {
+        let source = Source::open(path, opener)?;
         Self::new(source, path.into(), limits, buffer)
     }
 
@@ -104,8 +114,8 @@ impl Reader {
 
     fn new(source: Source, path: PathBuf, limits: &Limits, buffer: usize) -> Result<Self, CaptureError> {
         let count = Arc::new(AtomicU64::new(0));
-        let counted = Counted { read: source.read, count: Arc::clone(&count) };
-        let notes = Notes::new(path, limits);
+        let counted = Counted { read: source.read, count: Arc::clone(&count), size: source.size };
+        let notes = Notes { source: Some((Arc::clone(&count), source.size)), ..Notes::new(path, limits) };
         let mut window = Window::new(Box::new(counted), FIRST_BUFFER);
         window.ask(4);
         let coding = Coding::of(window.bytes());
@@ -299,11 +309,13 @@ pub(super) struct Notes {
     facts: Facts,
     /// Link type of the frame before.
     link_type: Option<LinkType>,
+    /// Bytes read so far, and the size that the file had when it was opened.
+    source: Option<(Arc<AtomicU64>, Option<u64>)>,
 }
 
 impl Notes {
     fn new(path: PathBuf, limits: &Limits) -> Self {
-        Self { path, limits: limits.clone(), facts: Facts::default(), link_type: None }
+        Self { path, limits: limits.clone(), facts: Facts::default(), link_type: None, source: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -344,10 +356,17 @@ impl Notes {
         }
         let offset = window.offset();
         match (window.failure(), window.bytes().is_empty()) {
+            (Some(error), _) if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => {}
             (Some(error), true) => self.note(offset, error.to_string()),
             (Some(error), false) => self.note(offset, format!("{what}: {error}")),
             (None, true) => {}
+            (None, false) if self.has_grown() => self.note(offset, format!("{what}; it is still being written")),
             (None, false) => self.note(offset, what),
         }
+    }
+
+    /// True when there was more in the file than when it was opened.
+    fn has_grown(&self) -> bool {
+        self.source.as_ref().is_some_and(|(count, size)| size.is_some_and(|size| count.load(Relaxed) > size))
     }
 }

@@ -6,6 +6,7 @@ mod progress;
 mod report;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -64,6 +65,7 @@ fn convert(args: Args, stop: Arc<AtomicBool>) -> ExitCode {
         secrets: args.secrets,
         options: args.options,
         temporary: args.temporary,
+        jobs: args.jobs,
         stop,
     };
     let result = run(&job, &mut |progress| bar.show(progress));
@@ -92,7 +94,12 @@ fn advice(error: &RunError) -> String {
     let hint = match error {
         RunError::OverwritesCapture(_) => "\nname another file with -o",
         RunError::Spool { .. } => "\nname a folder with more room with --temporary",
-        RunError::Output { error, .. } if error.kind() == std::io::ErrorKind::PermissionDenied => {
+        RunError::Output { error, .. }
+            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>
+        {
+            "\nmake room there, or name a file on another disk with -o"
+        }
+        RunError::Output { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
             "\nname a file in a folder you may write to with -o, or - for standard output"
         }
         _ => "",

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::content::{self, Form, Nature};
 use super::cookies;
-use super::draft::Draft;
+use super::draft::{Draft, Text};
 use super::facts;
 use super::form;
 use super::headers::{Message, field_text, headers};
@@ -18,22 +18,16 @@ use super::page::{Kind, Visit};
 use super::sanitise::Sanitiser;
 use super::subject::{Subject, is_kept, is_whole};
 use super::target;
-use super::timings::Moments;
-use crate::base::Spool;
 use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response, TransportFacts};
 use crate::http::{Abort, Headers, Upgrade, Version};
 
 /// An entry that is ready but for what depends on the whole capture.
 #[derive(Debug)]
 pub struct Ready {
-    /// Its members, as pieces of a [`Draft`].
-    pub pieces: Vec<u8>,
-    /// Its late members, as JSON of [`Late`].
-    pub late: Vec<u8>,
-    /// When things happened.
-    pub moments: Moments,
-    /// The host as the client looked it up.
-    pub host: String,
+    /// Its members.
+    pub text: Text,
+    /// What its late members are made of.
+    pub late: Late,
 }
 
 /// Why an exchange becomes no entry.
@@ -45,14 +39,12 @@ pub enum Made {
 }
 
 /// Makes an entry.
-pub fn make(subject: &Subject<'_>, spool: &mut Spool) -> io::Result<Option<Box<Ready>>> {
-    let mut draft = Draft::new(spool);
+pub fn make(subject: &Subject<'_>) -> io::Result<Option<Ready>> {
+    let mut draft = Draft::new();
     subject.request(&mut draft)?;
     subject.response(&mut draft)?;
     subject.rest(&mut draft);
-    let Some(pieces) = draft.finish() else { return Ok(None) };
-    let late = serde_json::to_vec(&subject.late()).map_err(io::Error::from)?;
-    Ok(Some(Box::new(Ready { pieces, late, moments: subject.moments, host: subject.host.clone() })))
+    Ok(draft.finish().map(|text| Ready { text, late: subject.late() }))
 }
 
 /// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.
@@ -81,7 +73,7 @@ impl Subject<'_> {
         headers(out, fields, message, &self.sanitiser, self.options.mitmproxy_safe);
     }
 
-    fn request(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn request(&self, draft: &mut Draft) -> io::Result<()> {
         let request = &self.exchange.request;
         let head = &request.head;
         draft.text.extend_from_slice(b"\"request\":");
@@ -138,7 +130,7 @@ impl Subject<'_> {
         });
     }
 
-    fn post_data(&self, draft: &mut Draft<'_>, body: &Body) -> io::Result<()> {
+    fn post_data(&self, draft: &mut Draft, body: &Body) -> io::Result<()> {
         let request = &self.exchange.request;
         let content_type = request.head.headers.first("content-type").map(field_text).unwrap_or_default();
         let mut object = Object::open(&mut draft.text);
@@ -160,7 +152,7 @@ impl Subject<'_> {
     }
 
     /// Writes `text` and `encoding`, unless the body was not kept.
-    fn text(&self, draft: &mut Draft<'_>, body: &Body, content_type: &str) -> io::Result<bool> {
+    fn text(&self, draft: &mut Draft, body: &Body, content_type: &str) -> io::Result<bool> {
         if !is_kept(body) {
             return Ok(false);
         }
@@ -170,8 +162,7 @@ impl Subject<'_> {
             draft.string(&clean);
             return Ok(true);
         }
-        let nature = content::nature(draft.spool, &body.kept)?;
-        let form = self.form(draft.spool, body, nature, content_type)?;
+        let form = self.form(body, content::nature(&body.kept)?, content_type)?;
         let mut object = Object::resume(&mut draft.text);
         if form == Form::Base64 {
             object.string("encoding", "base64");
@@ -180,26 +171,24 @@ impl Subject<'_> {
         if body.kept.spooled.is_empty() {
             draft.inside(form, tail);
         } else {
-            let mut parts = body.kept.spooled.clone();
-            parts.push(draft.spool.append(tail));
-            draft.body(form, &parts);
+            draft.body(form, &body.kept.spooled);
         }
         Ok(true)
     }
 
-    fn form(&self, spool: &mut Spool, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
+    fn form(&self, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
         if !self.options.decode_text {
             return Ok(content::exact_form(nature, content_type));
         }
         let mut start = Vec::new();
         match body.kept.spooled.first() {
-            Some(&first) => spool.read(crate::base::spool::Extent { len: first.len.min(1024), ..first }, &mut start)?,
+            Some(first) => first.read(0, 1024, &mut start)?,
             None => start.extend_from_slice(body.kept.tail.get(..1024).unwrap_or(&body.kept.tail)),
         }
         Ok(content::readable_form(nature, content_type, &start))
     }
 
-    fn response(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn response(&self, draft: &mut Draft) -> io::Result<()> {
         draft.text.extend_from_slice(b",\"response\":");
         match &self.exchange.response {
             Some(response) => self.answer(draft, response)?,
@@ -210,7 +199,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    fn no_answer(&self, draft: &mut Draft<'_>) {
+    fn no_answer(&self, draft: &mut Draft) {
         let mut object = Object::open(&mut draft.text);
         object.plain("status", 0).string("statusText", "").string("httpVersion", "unknown");
         object.plain("headers", "[]").plain("cookies", "[]");
@@ -221,7 +210,7 @@ impl Subject<'_> {
         object.string("_error", &self.response_error().unwrap_or_default());
     }
 
-    fn answer(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn answer(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let head = &response.head;
         let body = &response.body;
         let mut object = Object::open(&mut draft.text);
@@ -250,7 +239,7 @@ impl Subject<'_> {
         self.content(draft, response)
     }
 
-    fn content(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn content(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let (head, body) = (&response.head, &response.body);
         let content_type = head.headers.first("content-type").map(field_text).unwrap_or_default();
         let is_upgraded = self.exchange.upgrade.is_some();
@@ -277,7 +266,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    fn informational(&self, draft: &mut Draft<'_>) {
+    fn informational(&self, draft: &mut Draft) {
         if self.exchange.informational.is_empty() {
             return;
         }
@@ -291,7 +280,7 @@ impl Subject<'_> {
         });
     }
 
-    fn rest(&self, draft: &mut Draft<'_>) {
+    fn rest(&self, draft: &mut Draft) {
         let (exchange, connection) = (self.exchange, self.connection);
         let mut object = Object::resume(&mut draft.text);
         object.plain("cache", "{}");
@@ -346,13 +335,16 @@ impl Subject<'_> {
     }
 
     /// What waits for the whole capture.
-    pub fn late(&self) -> Late<'_> {
+    pub fn late(&self) -> Late {
         let (exchange, connection) = (self.exchange, self.connection);
         let response = exchange.response.as_ref();
         Late {
             moments: self.moments,
             arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
             connection: connection.id.0.0,
+            number: exchange.number,
+            stream: None,
+            host: self.moments.connect.is_some().then(|| self.host.clone()),
             client: (connection.client.address, connection.client.port),
             server: (connection.server.address, connection.server.port),
             request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
@@ -373,14 +365,14 @@ fn rank(version: Version) -> u8 {
 }
 
 /// What pages need to know of an exchange.
-pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, sanitiser: &Sanitiser) -> Visit<'a> {
+pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser: &Sanitiser) -> Visit {
     let fields = &exchange.request.head.headers;
     let response = exchange.response.as_ref();
     let referer = fields.first("referer").map(field_text).and_then(|referer| {
         let mut url = Url::parse(&referer).ok()?;
         url.set_fragment(None);
         sanitiser.url(&mut url);
-        Some(Cow::Owned(url.into()))
+        Some(url.into())
     });
     let kind = page_kind(fields, response);
     let redirect =
@@ -389,13 +381,13 @@ pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, 
             let mut url = url.join(&location).ok()?;
             url.set_fragment(None);
             sanitiser.url(&mut url);
-            Some(Cow::Owned(url.into()))
+            Some(url.into())
         });
     Visit {
         client: connection.client.address,
         url: url.as_str().into(),
         referer,
-        agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
+        agent: fields.first("user-agent").map(field_text).unwrap_or_default().into_owned(),
         kind,
         redirect,
     }

@@ -14,14 +14,20 @@ use super::timings::{Moments, Phases};
 use crate::net::Endpoint;
 
 /// What an entry waits with.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Late<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Late {
     /// When things happened.
     pub moments: Moments,
     /// Nanoseconds since 1970 and wire bytes of response content.
     pub arrivals: Vec<(i64, u64)>,
     /// The connection's first frame.
     pub connection: u64,
+    /// Ordinal of the request on the connection.
+    pub number: u32,
+    /// Wireshark's `tcp.stream` or `udp.stream`, once it is known.
+    pub stream: Option<u64>,
+    /// The host as the client looked it up, when it waited for a handshake and so perhaps for a lookup.
+    pub host: Option<String>,
     /// Client address and port.
     pub client: (IpAddr, u16),
     /// Server address and port.
@@ -31,8 +37,7 @@ pub struct Late<'a> {
     /// First and last frame of the response.
     pub response_frames: Option<(u64, u64)>,
     /// What pages need.
-    #[serde(borrow)]
-    pub visit: Visit<'a>,
+    pub visit: Visit,
 }
 
 /// What the whole capture says about an entry.
@@ -46,8 +51,6 @@ pub struct Decided<'a> {
     pub phases: Phases,
     /// The lookup its connection waited for.
     pub waited: Option<&'a Waited>,
-    /// Wireshark's `tcp.stream` or `udp.stream`.
-    pub stream: Option<u64>,
 }
 
 impl Decided<'_> {
@@ -62,7 +65,15 @@ pub fn date_time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-impl Late<'_> {
+impl Late {
+    /// About how many bytes it takes in memory beside itself.
+    pub fn allocated(&self) -> usize {
+        let Visit { url, referer, agent, redirect, .. } = &self.visit;
+        let texts = [Some(url), referer.as_ref(), Some(agent), redirect.as_ref(), self.host.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(String::capacity).sum();
+        texts + self.arrivals.capacity() * size_of::<(i64, u64)>()
+    }
+
     /// Opens the entry and writes these members.
     pub fn write(&self, out: &mut Vec<u8>, decided: &Decided<'_>, sanitiser: &Sanitiser) {
         let phases = &decided.phases;
@@ -81,15 +92,15 @@ impl Late<'_> {
             dns(&mut entry, waited, sanitiser);
         }
         if !sanitiser.hide_addresses {
-            self.packet(&mut entry, decided.stream);
+            self.packet(&mut entry);
         }
         self.marks(&mut entry, decided);
     }
 
     /// `_packet`: where the entry is found in the capture.
-    fn packet(&self, entry: &mut Object<'_>, stream: Option<u64>) {
+    fn packet(&self, entry: &mut Object<'_>) {
         let mut packet = Object::open(entry.key("_packet"));
-        if let Some(stream) = stream {
+        if let Some(stream) = self.stream {
             packet.plain(if self.moments.is_quic { "udpStream" } else { "tcpStream" }, stream);
         }
         let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
@@ -99,15 +110,15 @@ impl Late<'_> {
         if let Some(response) = self.response_frames {
             frames(&mut packet, "responseFrames", response);
         }
-        packet.string("filter", &self.filter(stream));
+        packet.string("filter", &self.filter());
         packet.string("communityId", &self.community_id());
         packet.close();
     }
 
     /// Wireshark's display filter for the connection.
-    pub fn filter(&self, stream: Option<u64>) -> String {
+    pub fn filter(&self) -> String {
         let transport = if self.moments.is_quic { "udp" } else { "tcp" };
-        if let Some(stream) = stream {
+        if let Some(stream) = self.stream {
             return format!("{transport}.stream eq {stream}");
         }
         let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };

@@ -1,12 +1,12 @@
-//! Where the HAR goes: a file that is whole or not there, or a pipe.
+//! Where the HAR goes: a file that is whole or not there, a file of lines, or a pipe.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::RunError;
+use super::lines::Lines;
+use super::part::Part;
 
 /// Bytes gathered before they are written; larger pieces are written as they are.
 const BUFFER: usize = 128 << 10;
@@ -37,8 +37,10 @@ pub struct Output {
 }
 
 enum Sink {
-    /// A temporary file beside the target, readable by its owner only, and the name it will get.
-    Whole(BufWriter<NamedTempFile>, PathBuf),
+    /// Gets its name when it is whole.
+    Whole(BufWriter<Part>),
+    /// Written as it comes, whole after each line.
+    Lines(BufWriter<Lines>),
     /// A device, FIFO or pipe: written as it comes.
     Stream(BufWriter<Box<dyn Write + Send>>),
 }
@@ -46,6 +48,15 @@ enum Sink {
 impl Output {
     /// Opens a target. `captures` are never overwritten.
     pub fn open(target: &Target, captures: &[PathBuf]) -> Result<Self, RunError> {
+        Self::open_for(target, captures, false)
+    }
+
+    /// Opens a target for lines, which a file holds as soon as they are flushed.
+    pub fn open_lines(target: &Target, captures: &[PathBuf]) -> Result<Self, RunError> {
+        Self::open_for(target, captures, true)
+    }
+
+    fn open_for(target: &Target, captures: &[PathBuf], is_lines: bool) -> Result<Self, RunError> {
         let failed = |error| RunError::Output { target: target.name(), error };
         let sink = match target {
             Target::Stdout => Sink::Stream(BufWriter::with_capacity(BUFFER, Box::new(io::stdout()))),
@@ -53,7 +64,7 @@ impl Output {
                 if captures.iter().any(|capture| is_same_file(capture, path)) {
                     return Err(RunError::OverwritesCapture(path.clone()));
                 }
-                open_file(path).map_err(failed)?
+                open_file(path, is_lines).map_err(failed)?
             }
         };
         Ok(Self { sink, target: target.clone() })
@@ -68,10 +79,8 @@ impl Output {
     pub fn commit(self) -> Result<(), RunError> {
         let target = self.target.name();
         let result = match self.sink {
-            Sink::Whole(buffer, path) => buffer
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)
-                .and_then(|file| file.persist(path).map(drop).map_err(|error| error.error)),
+            Sink::Whole(buffer) => buffer.into_inner().map_err(io::IntoInnerError::into_error).and_then(Part::persist),
+            Sink::Lines(buffer) => buffer.into_inner().map_err(io::IntoInnerError::into_error).and_then(Lines::end),
             Sink::Stream(mut buffer) => buffer.flush(),
         };
         result.map_err(|error| RunError::Output { target, error })
@@ -81,20 +90,22 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.sink {
-            Sink::Whole(buffer, _) => buffer.write(bytes),
+            Sink::Whole(buffer) => buffer.write(bytes),
+            Sink::Lines(buffer) => buffer.write(bytes),
             Sink::Stream(buffer) => buffer.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Whole(buffer, _) => buffer.flush(),
+            Sink::Whole(buffer) => buffer.flush(),
+            Sink::Lines(buffer) => buffer.flush(),
             Sink::Stream(buffer) => buffer.flush(),
         }
     }
 }
 
-fn open_file(path: &Path) -> io::Result<Sink> {
+fn open_file(path: &Path, is_lines: bool) -> io::Result<Sink> {
     // A link is followed, so that the file it names is replaced and not the link.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&path) {
@@ -107,10 +118,15 @@ fn open_file(path: &Path) -> io::Result<Sink> {
         Ok(_) => drop(File::options().append(true).open(&path)?),
         Err(_) => {}
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
-    let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(folder)?;
-    Ok(Sink::Whole(BufWriter::with_capacity(BUFFER, file), path))
+    if is_lines {
+        let mut options = File::options();
+        // It is emptied when the first line comes.
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        return Ok(Sink::Lines(BufWriter::with_capacity(BUFFER, Lines::new(options.open(&path)?))));
+    }
+    Ok(Sink::Whole(BufWriter::with_capacity(BUFFER, Part::beside(path)?)))
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

@@ -1,76 +1,60 @@
-//! Captures of a run, with standard input read so that it can be interrupted while it is silent.
+//! Captures of a run. Pipes are read so that the reading can be stopped while they are silent.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use crate::base::Limits;
-use crate::capture::{self, CaptureError, Captures, Item, Progress, Reader};
+use super::{Job, Target};
+use crate::capture::{CaptureError, Captures, Open, Stopped};
 
 /// Bytes asked of a pipe at once.
 const PIECE: usize = 256 << 10;
-/// How long a silent pipe is waited for before the wish to stop is looked at.
+/// How long a silent pipe is waited for before it is looked whether anybody still wants what it brings.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a run reads.
-pub(super) enum Source {
-    /// Files.
-    Files(Box<Captures>),
-    /// Standard input alone.
-    Pipe(Box<Reader>),
-}
-
 /// Opens the captures of a run.
-pub(super) fn open(paths: &[PathBuf], limits: &Limits, stop: &Arc<AtomicBool>) -> Result<Source, CaptureError> {
-    match paths {
-        [path] if path.as_os_str() == "-" => {
-            let pipe = Interruptible::new(io::stdin(), stop.clone());
-            Ok(Source::Pipe(Box::new(Reader::from_read(Box::new(pipe), "-", limits)?)))
-        }
-        _ => Ok(Source::Files(Box::new(Captures::open(paths, limits)?))),
-    }
+pub(super) fn open(job: &Job) -> Result<Captures, CaptureError> {
+    let watches_reader = job.target == Target::Stdout;
+    Captures::open_with(&job.captures, &job.options.limits, &mut |open| {
+        let stop = job.stop.clone();
+        Ok(Box::new(Interruptible::new(open, move || stop.load(Relaxed) || (watches_reader && is_reader_gone()))))
+    })
 }
 
-impl Source {
-    /// The next frame or secrets.
-    pub(super) fn next(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
-        match self {
-            Source::Files(captures) => captures.next(),
-            Source::Pipe(reader) => reader.next(),
-        }
-    }
+/// True when nobody reads standard output any more.
+#[cfg(unix)]
+fn is_reader_gone() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
 
-    /// What was read so far.
-    pub(super) fn facts(&self) -> capture::Facts {
-        match self {
-            Source::Files(captures) => captures.facts(),
-            Source::Pipe(reader) => reader.facts(),
-        }
-    }
-
-    /// How far the reading has come.
-    pub(super) fn progress(&self) -> Progress {
-        match self {
-            Source::Files(captures) => captures.progress(),
-            Source::Pipe(reader) => reader.progress(),
-        }
-    }
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut polled, PollTimeout::ZERO).is_ok()
+        && polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR))
 }
 
-/// A pipe that ends when somebody asks to stop: a thread of its own waits for the bytes.
+/// True when nobody reads standard output any more.
+#[cfg(not(unix))]
+fn is_reader_gone() -> bool {
+    false
+}
+
+/// A pipe that ends when somebody asks to stop: a thread of its own opens it and waits for the bytes.
 struct Interruptible {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: io::Cursor<Vec<u8>>,
-    stop: Arc<AtomicBool>,
+    is_over: Box<dyn Fn() -> bool + Send>,
 }
 
 impl Interruptible {
-    fn new(mut pipe: impl Read + Send + 'static, stop: Arc<AtomicBool>) -> Self {
+    fn new(open: Open, is_over: impl Fn() -> bool + Send + 'static) -> Self {
         let (send, pieces) = sync_channel(4);
         std::thread::spawn(move || {
+            let mut pipe = match open() {
+                Ok(pipe) => pipe,
+                Err(error) => return drop(send.send(Err(error))),
+            };
             loop {
                 let mut piece = vec![0; PIECE];
                 let read = match pipe.read(&mut piece) {
@@ -87,7 +71,7 @@ impl Interruptible {
                 }
             }
         });
-        Self { pieces, piece: io::Cursor::default(), stop }
+        Self { pieces, piece: io::Cursor::default(), is_over: Box::new(is_over) }
     }
 }
 
@@ -106,7 +90,7 @@ impl Read for Interruptible {
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
-                Err(RecvTimeoutError::Timeout) if self.stop.load(Relaxed) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) if (self.is_over)() => return Err(io::Error::other(Stopped)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -116,24 +100,38 @@ impl Read for Interruptible {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    fn of(pipe: impl Read + Send + 'static, stop: &Arc<AtomicBool>) -> Interruptible {
+        let stop = stop.clone();
+        Interruptible::new(Box::new(|| Ok(Box::new(pipe))), move || stop.load(Relaxed))
+    }
 
     #[test]
     fn a_silent_pipe_ends_when_asked_to() {
         let (reader, mut writer) = io::pipe().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut pipe = Interruptible::new(reader, stop.clone());
+        let mut pipe = of(reader, &stop);
         io::Write::write_all(&mut writer, b"abc").unwrap();
         let mut read = [0; 10];
         assert_eq!(pipe.read(&mut read).unwrap(), 3);
         stop.store(true, Relaxed);
-        assert_eq!(pipe.read(&mut read).unwrap(), 0);
+        assert!(pipe.read(&mut read).unwrap_err().get_ref().unwrap().is::<Stopped>());
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_be_opened_says_why() {
+        let error = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let mut pipe = Interruptible::new(Box::new(move || Err(error())), || false);
+        assert_eq!(pipe.read(&mut [0]).unwrap_err().kind(), error().kind());
     }
 
     #[test]
     fn all_bytes_come_through() {
         let data: Vec<u8> = (0..2_000_000u32).map(|n| ((n * 31) >> 5) as u8).collect();
         let mut read = Vec::new();
-        Interruptible::new(io::Cursor::new(data.clone()), Arc::default()).read_to_end(&mut read).unwrap();
+        of(io::Cursor::new(data.clone()), &Arc::default()).read_to_end(&mut read).unwrap();
         assert!(read == data);
     }
 }

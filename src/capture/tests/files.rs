@@ -121,9 +121,12 @@ fn a_file_that_goes_away_costs_only_itself() {
     let mut captures = Captures::open(&paths, &Limits::default()).unwrap();
     std::fs::remove_file(&paths[1]).unwrap();
     assert!(captures.next().unwrap().is_some());
-    assert!(matches!(captures.next(), Err(CaptureError::NotFound { .. })));
     assert!(captures.next().unwrap().is_some());
     assert!(captures.next().unwrap().is_none());
+    let facts = captures.facts();
+    assert_eq!((facts.frames, facts.damages), (2, 1));
+    let told = facts.damage[0].to_string();
+    assert!(told.starts_with(paths[1].to_str().unwrap()) && told.contains("no such file; it changed"), "{told}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub struct Cells<'c> {
     /// What was known when its exchange was over.
     pub row: &'c Row,
     /// What waited for the whole capture.
-    pub late: &'c Late<'c>,
+    pub late: &'c Late,
     /// What the whole capture decided.
     pub decided: &'c Decided<'c>,
     /// What is taken out.
@@ -121,23 +121,17 @@ pub const COLUMNS: &[Column] = &[
     maybe("tls_ja3", Kind::Text(|c| optional(&tls(c)?.ja3))),
     maybe("tls_ja4", Kind::Text(|c| optional(&tls(c)?.ja4))),
     maybe("tls_resumed", Kind::Flag(|c| Some(tls(c)?.resumed))),
-    maybe(
-        "tcp_stream",
-        Kind::Integer(|c| integer(packet(c).filter(|late| !late.moments.is_quic).and(c.decided.stream)?)),
-    ),
-    maybe(
-        "udp_stream",
-        Kind::Integer(|c| integer(packet(c).filter(|late| late.moments.is_quic).and(c.decided.stream)?)),
-    ),
+    maybe("tcp_stream", Kind::Integer(|c| integer(packet(c).filter(|late| !late.moments.is_quic).and(c.late.stream)?))),
+    maybe("udp_stream", Kind::Integer(|c| integer(packet(c).filter(|late| late.moments.is_quic).and(c.late.stream)?))),
     maybe("request_first_frame", Kind::Integer(|c| integer(packet(c)?.request_frames.0))),
     maybe("request_last_frame", Kind::Integer(|c| integer(packet(c)?.request_frames.1))),
     maybe("response_first_frame", Kind::Integer(|c| integer(packet(c)?.response_frames?.0))),
     maybe("response_last_frame", Kind::Integer(|c| integer(packet(c)?.response_frames?.1))),
-    maybe("filter", Kind::Text(|c| Some(packet(c)?.filter(c.decided.stream).into()))),
+    maybe("filter", Kind::Text(|c| Some(packet(c)?.filter().into()))),
     maybe("community_id", Kind::Text(|c| Some(packet(c)?.community_id().into()))),
-    maybe("request_body", Kind::Bytes(|c| c.row.request.content.as_ref())),
+    maybe("request_body", Kind::Bytes(|c| c.row.request.content.as_ref()?.here())),
     maybe("request_body_comment", Kind::Text(|c| optional(&c.row.request.comment))),
-    maybe("response_body", Kind::Bytes(|c| response(c)?.content.as_ref())),
+    maybe("response_body", Kind::Bytes(|c| response(c)?.content.as_ref()?.here())),
     maybe("response_body_comment", Kind::Text(|c| optional(&response(c)?.comment))),
 ];
 
@@ -166,7 +160,7 @@ fn tls<'c>(cells: &'c Cells<'c>) -> Option<&'c Tls> {
 }
 
 /// What `_packet` says, unless addresses are hidden.
-fn packet<'c>(cells: &'c Cells<'c>) -> Option<&'c Late<'c>> {
+fn packet<'c>(cells: &'c Cells<'c>) -> Option<&'c Late> {
     (!cells.sanitiser.hide_addresses).then_some(cells.late)
 }
 

@@ -51,6 +51,35 @@ pub struct Table<W: Write + Send> {
     writer: ArrowWriter<Counted<W>>,
 }
 
+/// A table that is being written, whatever writes it.
+pub trait Rows: Send {
+    /// Adds an entry, now that everything about it is decided.
+    fn push(&mut self, row: &Row, late: &Late, decided: &Decided<'_>) -> io::Result<()>;
+
+    /// Writes what is left, and says how many bytes it was all together.
+    fn finish(self: Box<Self>) -> io::Result<u64>;
+}
+
+/// Opens a table that goes to an output; its temporary file lies in a folder, or where the system keeps such files.
+///
+/// Only who offers tables names one: so the writer, which every door needs, does not bring Arrow into the plugin.
+pub type Open = fn(&Options, Option<PathBuf>, Box<dyn Write + Send>) -> io::Result<Box<dyn Rows>>;
+
+/// Opens a Parquet file.
+pub fn open(options: &Options, folder: Option<PathBuf>, out: Box<dyn Write + Send>) -> io::Result<Box<dyn Rows>> {
+    Ok(Box::new(Table::new(options, folder, out)?))
+}
+
+impl<W: Write + Send> Rows for Table<W> {
+    fn push(&mut self, row: &Row, late: &Late, decided: &Decided<'_>) -> io::Result<()> {
+        Table::push(self, row, late, decided)
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<u64> {
+        Table::finish(*self).map(|(_, bytes)| bytes)
+    }
+}
+
 /// An output, and how much it took.
 struct Counted<W> {
     into: W,
@@ -82,7 +111,7 @@ impl<W: Write + Send> Table<W> {
     }
 
     /// Adds an entry, now that everything about it is decided.
-    pub fn push(&mut self, row: &Row, late: &Late<'_>, decided: &Decided<'_>) -> io::Result<()> {
+    pub fn push(&mut self, row: &Row, late: &Late, decided: &Decided<'_>) -> io::Result<()> {
         let cells = Cells { row, late, decided, sanitiser: &self.sanitiser };
         for (column, builder) in COLUMNS.iter().zip(&mut self.builders) {
             builder.push(column, &cells).map_err(arrow_failed)?;

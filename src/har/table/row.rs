@@ -5,7 +5,7 @@ use std::io;
 use arrow_buffer::Buffer;
 use url::Position;
 
-use crate::base::Spool;
+use crate::base::{Spool, Stored};
 use crate::exchange::{Body, Response};
 use crate::har::entry::{self, body_comment, resource_type};
 use crate::har::facts;
@@ -57,10 +57,46 @@ pub(super) struct Part {
     pub head_size: u64,
     pub body_size: u64,
     /// Decoded content, when it was kept.
-    pub content: Option<Buffer>,
+    pub content: Option<Content>,
     /// Why content is not there, or not all of it.
     pub comment: Option<String>,
     pub error: Option<String>,
+}
+
+/// The bytes of a body.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Here(Buffer),
+    /// In the spool.
+    Away(Vec<Stored>),
+}
+
+impl Content {
+    /// The bytes, when they are in memory.
+    pub(super) fn here(&self) -> Option<&Buffer> {
+        match self {
+            Self::Here(bytes) => Some(bytes),
+            Self::Away(_) => None,
+        }
+    }
+
+    fn put_away(&mut self, spool: &mut Spool) {
+        if let Self::Here(bytes) = self {
+            *self = Self::Away(vec![spool.append(bytes)]);
+        }
+    }
+
+    fn load(&mut self) -> io::Result<()> {
+        if let Self::Away(parts) = self {
+            let mut bytes = Vec::with_capacity(parts.iter().map(Stored::len).sum::<u64>() as usize);
+            crate::har::content::steps(parts, |step| {
+                bytes.extend_from_slice(step);
+                io::Result::Ok(())
+            })?;
+            *self = Self::Here(Buffer::from_vec(bytes));
+        }
+        Ok(())
+    }
 }
 
 /// A response.
@@ -90,14 +126,14 @@ pub(super) struct Tls {
 }
 
 impl Row {
-    /// The row of an exchange. Content comes from the spool as far as it lies there.
-    pub fn new(subject: &Subject<'_>, spool: &mut Spool) -> io::Result<Self> {
+    /// The row of an exchange. Content that is in the spool stays there until the row is [loaded](Self::load).
+    pub fn new(subject: &Subject<'_>) -> io::Result<Self> {
         let (exchange, connection) = (subject.exchange, subject.connection);
         let head = &exchange.request.head;
         let url = target::shown(&subject.url, head).into_owned();
         let path = url.get(subject.url[..Position::BeforePath].len()..).unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default().to_owned();
-        let request = request(subject, spool)?;
+        let request = request(subject)?;
         let field = |name: &str| {
             let found = request.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
@@ -113,7 +149,7 @@ impl Row {
             user_agent: field("user-agent"),
             referer: field("referer"),
             request,
-            response: exchange.response.as_ref().map(|response| answer(subject, response, spool)).transpose()?,
+            response: exchange.response.as_ref().map(|response| answer(subject, response)).transpose()?,
             response_error: subject.response_error().map(Into::into),
             resource_type: resource_type(exchange),
             request_bytes: exchange.request.wire_size,
@@ -137,11 +173,26 @@ impl Row {
         })
     }
 
+    fn contents(&mut self) -> impl Iterator<Item = &mut Content> {
+        let response = self.response.as_mut().and_then(|answer| answer.part.content.as_mut());
+        self.request.content.iter_mut().chain(response)
+    }
+
+    /// Puts content into the spool.
+    pub fn put_away(&mut self, spool: &mut Spool) {
+        self.contents().for_each(|content| content.put_away(spool));
+    }
+
+    /// Brings content into memory.
+    pub fn load(&mut self) -> io::Result<()> {
+        self.contents().try_for_each(Content::load)
+    }
+
     /// Bytes of memory that it holds, about.
     pub fn memory(&self) -> usize {
         let part = |part: &Part| {
             let fields: usize = part.fields.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
-            fields + part.content.as_ref().map_or(0, Buffer::len)
+            fields + part.content.as_ref().and_then(Content::here).map_or(0, Buffer::len)
         };
         let response = self.response.as_ref().map_or(0, |answer| part(&answer.part));
         size_of::<Self>() + 2 * self.url.len() + part(&self.request) + response
@@ -154,11 +205,11 @@ fn fields(subject: &Subject<'_>, headers: &Headers, message: Message<'_>) -> Fie
         .collect()
 }
 
-fn request(subject: &Subject<'_>, spool: &mut Spool) -> io::Result<Part> {
+fn request(subject: &Subject<'_>) -> io::Result<Part> {
     let request = &subject.exchange.request;
     let headers = &request.head.headers;
     let (content, comment) = match subject.has_post_data() {
-        true => content(subject, &request.body, headers, spool)?,
+        true => content(subject, &request.body, headers),
         false => (None, None),
     };
     Ok(Part {
@@ -171,11 +222,11 @@ fn request(subject: &Subject<'_>, spool: &mut Spool) -> io::Result<Part> {
     })
 }
 
-fn answer(subject: &Subject<'_>, response: &Response, spool: &mut Spool) -> io::Result<Answer> {
+fn answer(subject: &Subject<'_>, response: &Response) -> io::Result<Answer> {
     let head = &response.head;
     let text = |name: &str| head.headers.first(name).map(field_text).filter(|text| !text.is_empty());
     let (content, comment) = match subject.has_content(response) {
-        true => content(subject, &response.body, &head.headers, spool)?,
+        true => content(subject, &response.body, &head.headers),
         false => (None, body_comment(&response.body).filter(|_| subject.exchange.upgrade.is_none())),
     };
     let part = Part {
@@ -198,31 +249,21 @@ fn answer(subject: &Subject<'_>, response: &Response, spool: &mut Spool) -> io::
 }
 
 /// The bytes of a body, and why they are not there or not all.
-fn content(
-    subject: &Subject<'_>,
-    body: &Body,
-    headers: &Headers,
-    spool: &mut Spool,
-) -> io::Result<(Option<Buffer>, Option<String>)> {
+fn content(subject: &Subject<'_>, body: &Body, headers: &Headers) -> (Option<Content>, Option<String>) {
     let comment = body_comment(body);
     if !is_kept(body) {
-        return Ok((None, comment));
+        return (None, comment);
     }
     let content_type = headers.first("content-type").map(field_text).unwrap_or_default();
     if let Some(clean) = subject.clean(body, &content_type) {
-        return Ok((Some(Buffer::from_vec(clean.into_bytes())), comment));
+        return (Some(Content::Here(Buffer::from_vec(clean.into_bytes()))), comment);
     }
-    let tail = &body.kept.tail;
-    let spooled: u64 = body.kept.spooled.iter().map(|part| part.len).sum();
-    let size = spooled + tail.len() as u64;
-    if size > CONTENT {
-        return Ok((None, Some(TOO_LARGE.into())));
+    let kept = &body.kept;
+    if kept.spooled.is_empty() {
+        return (Some(Content::Here(Buffer::from_vec(kept.tail.clone()))), comment);
     }
-    let mut bytes = Vec::with_capacity(size as usize);
-    crate::har::content::steps(spool, &body.kept.spooled, |step| {
-        bytes.extend_from_slice(step);
-        Ok(())
-    })?;
-    bytes.extend_from_slice(tail);
-    Ok((Some(Buffer::from_vec(bytes)), comment))
+    match kept.spooled.iter().map(Stored::len).sum::<u64>() <= CONTENT {
+        true => (Some(Content::Away(kept.spooled.clone())), comment),
+        false => (None, Some(TOO_LARGE.into())),
+    }
 }

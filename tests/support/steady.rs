@@ -1,0 +1,61 @@
+//! Does it grow?
+
+use super::process::{open_files, resident, unlinked};
+
+/// What a process held, again and again.
+#[derive(Default)]
+pub struct Watch {
+    /// Resident memory in bytes.
+    resident: Vec<u64>,
+    /// Bytes in files that have no name.
+    unlinked: Vec<u64>,
+    files: Vec<u64>,
+}
+
+/// How much memory, or space in temporary files, may seem to grow: pages of the allocator that come and go.
+pub const SLACK: u64 = 3 << 20;
+
+impl Watch {
+    /// Looks at the process now.
+    pub fn look(&mut self, pid: u32) {
+        self.resident.push(resident(pid));
+        self.unlinked.push(unlinked(pid));
+        self.files.push(open_files(pid) as u64);
+    }
+
+    /// After the first fifth, nothing grows by more than `slack` bytes.
+    pub fn assert_steady(&self, slack: u64) {
+        let kib = |samples: &[u64]| samples.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>();
+        let said = format!(
+            "resident KiB {:?}\nunlinked KiB {:?}\nfiles {:?}",
+            kib(&self.resident),
+            kib(&self.unlinked),
+            self.files
+        );
+        let (memory, disk, files) = (growth(&self.resident), growth(&self.unlinked), growth(&self.files));
+        assert!(memory <= slack, "memory grows by {} KiB:\n{said}", memory >> 10);
+        assert!(disk <= slack, "temporary space grows by {} KiB:\n{said}", disk >> 10);
+        assert!(files <= 2, "open files grow by {files}:\n{said}");
+    }
+}
+
+/// By how much the last fifth lies above the second: their medians, which a single moment does not move.
+fn growth(samples: &[u64]) -> u64 {
+    let fifth = samples.len() / 5;
+    let median = |part: &[u64]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part[part.len() / 2]
+    };
+    median(&samples[samples.len() - fifth..]).saturating_sub(median(&samples[fifth..2 * fifth]))
+}
+
+#[test]
+fn growth_is_seen_and_jitter_is_not() {
+    let slowly: Vec<u64> = (0..50).map(|n| 100 + n).collect();
+    assert_eq!(growth(&slowly), 30);
+    let jitter: Vec<u64> = (0..50).map(|n| 100 + n % 7).collect();
+    assert!(growth(&jitter) <= 1);
+    let warm: Vec<u64> = (0..50).map(|n| 100.min(n * 20)).collect();
+    assert_eq!(growth(&warm), 0);
+}
