@@ -297,7 +297,7 @@ fn members_of_lines_keep_their_types() {
 
 fn note(value: &Value, path: &str, types: &mut BTreeMap<String, &'static str>) {
     let kind = match value {
-        Value::Null => panic!("{path} is null"),
+        Value::Null => return,
         Value::Bool(_) => "flag",
         Value::Number(_) => "number",
         Value::String(_) => "text",

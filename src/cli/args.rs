@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use crate::engine::Share;
 use crate::engine::options::{Kind, OPTIONS, Options, Spec};
+use crate::har;
 use crate::run::{Format, Target, UserSecrets};
 
 /// What the user asked for.
@@ -182,7 +183,7 @@ impl Args {
         let captures = paths("captures");
         let format = match matches.get_one::<String>("format").map(String::as_str) {
             Some("ndjson") => Format::Ndjson,
-            Some("parquet") => Format::Parquet,
+            Some("parquet") => Format::Parquet(har::table::open),
             _ => Format::Har,
         };
         let target = match path("output") {
@@ -222,7 +223,7 @@ fn default_target(captures: &[PathBuf], format: Format) -> Target {
             name.push(match format {
                 Format::Har => ".har",
                 Format::Ndjson => ".ndjson",
-                Format::Parquet => ".parquet",
+                Format::Parquet(_) => ".parquet",
             });
             Target::File(name.into())
         }

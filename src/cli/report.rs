@@ -51,13 +51,13 @@ fn text(report: &Report, job: &Job, verbose: u8) -> String {
         let _ = writeln!(out, "{text}");
     };
     if job.target != Target::Stdout {
-        let what = if job.format == Format::Har { "HAR" } else { "entries" };
+        let what = if matches!(job.format, Format::Har) { "HAR" } else { "entries" };
         line(&mut out, format_args!("{what} written to {} ({})", job.target.name(), bytes(summary.bytes)));
     }
     let packets = report.capture.frames;
     line(&mut out, format_args!("  packets      {packets}{}", if report.is_stopped { " (stopped early)" } else { "" }));
     line(&mut out, format_args!("  entries      {}{}", summary.entries, in_brackets(&versions(summary))));
-    if job.format == Format::Har {
+    if matches!(job.format, Format::Har) {
         line(&mut out, format_args!("  pages        {}", summary.pages));
     }
     let without: u64 = summary.without_entry.values().sum();

@@ -17,7 +17,7 @@ use super::sanitise::Sanitiser;
 use super::side_list::SideList;
 use super::stream::{Stream, WriteError};
 use super::summary::Summary;
-use super::table::Table;
+use super::table::Rows;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
 
 /// What `log._capture` says.
@@ -66,7 +66,7 @@ enum Form {
     /// One a line, in the order in which they were over.
     Lines(Stream<Box<dyn Write + Send>>),
     /// Rows of a table, in the same order.
-    Table(Box<Table<Box<dyn Write + Send>>>),
+    Table(Box<dyn Rows>),
 }
 
 /// Writes one entry after the other.
@@ -110,10 +110,9 @@ impl Writer {
         self.form = Form::Lines(Stream::new(out, false));
     }
 
-    /// Lets each entry become a row of a table that goes to `out`; entries must have been made in the shape of rows.
-    pub fn table(&mut self, out: Box<dyn Write + Send>) -> io::Result<()> {
-        self.form = Form::Table(Box::new(Table::new(&self.options, out)?));
-        Ok(())
+    /// Lets each entry become a row of `table`; entries must have been made in the shape of rows.
+    pub fn table(&mut self, table: Box<dyn Rows>) {
+        self.form = Form::Table(table);
     }
 
     /// True when entries are to be handed in at once, and not gathered.
@@ -273,7 +272,7 @@ impl Writer {
                 Ok(self.sum(totals, out.bytes()))
             }
             Form::Table(table) => {
-                let (_, bytes) = table.finish().map_err(WriteError::Output)?;
+                let bytes = table.finish().map_err(WriteError::Output)?;
                 Ok(self.sum(totals, bytes))
             }
         }

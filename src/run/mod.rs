@@ -28,14 +28,14 @@ pub use secrets::UserSecrets;
 use shards::Shards;
 
 /// What to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Format {
     /// One HAR 1.2 document, ordered.
     Har,
     /// One entry a line, as soon as it is complete.
     Ndjson,
-    /// A Parquet file with one row an entry.
-    Parquet,
+    /// A Parquet file with one row an entry, opened by this.
+    Parquet(har::table::Open),
 }
 
 /// One conversion.
@@ -139,13 +139,13 @@ const LOOK_AT_KEYS: u64 = 16;
 /// Converts. `watch` is told how far the reading has come.
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
     let mut options = job.options.clone();
-    if job.format == Format::Parquet {
+    if matches!(job.format, Format::Parquet(_)) {
         options.har.shape = har::Shape::Row;
     }
     let limits = &job.options.limits;
     let mut captures = pipe::open(job)?;
     let output = match job.format {
-        Format::Har | Format::Parquet => Output::open(&job.target, &job.captures)?,
+        Format::Har | Format::Parquet(_) => Output::open(&job.target, &job.captures)?,
         Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
     };
     let keys = KeyLog::new(limits);
@@ -158,9 +158,10 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     match job.format {
         Format::Har => writer.stream(&name, Box::new(output.clone())),
         Format::Ndjson => writer.lines(Box::new(output.clone())),
-        Format::Parquet => writer
-            .table(Box::new(output.clone()))
-            .map_err(|error| RunError::Output { target: job.target.name(), error })?,
+        Format::Parquet(open) => {
+            let table = open(&options.har, job.temporary.clone(), Box::new(output.clone()));
+            writer.table(table.map_err(|error| RunError::Output { target: job.target.name(), error })?);
+        }
     }
     // What comes from a pipe is told as soon as it is known: that is the work of one engine.
     let jobs = if is_live { 1 } else { job.jobs };

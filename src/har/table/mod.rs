@@ -2,11 +2,13 @@
 
 mod build;
 mod columns;
+mod pages;
 mod row;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -21,6 +23,7 @@ use parquet::schema::types::ColumnPath;
 
 use self::build::Builder;
 use self::columns::{COLUMNS, Cells, Kind};
+use self::pages::Pages;
 use super::late::{Decided, Late};
 use super::options::Options;
 use super::sanitise::Sanitiser;
@@ -29,11 +32,13 @@ pub use row::Row;
 /// Rows that are encoded together.
 const BATCH: usize = 1024;
 /// Bytes of rows that are encoded together; content counts.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 /// Rows of a row group: as many as readers like to give one thread.
 const GROUP: usize = 120_000;
+/// Bytes of a row group, encoded.
+const GROUP_BYTES: usize = 128 << 20;
 /// Bytes that a row group may hold in memory before it is written.
-const GROUP_BYTES: usize = 24 << 20;
+const GROUP_MEMORY: usize = 16 << 20;
 
 /// Writes rows as one Parquet file. Memory is bounded: a row group is written when it has many rows or many bytes.
 pub struct Table<W: Write + Send> {
@@ -42,7 +47,37 @@ pub struct Table<W: Write + Send> {
     builders: Vec<Builder>,
     rows: usize,
     bytes: usize,
+    pages: Pages,
     writer: ArrowWriter<Counted<W>>,
+}
+
+/// A table that is being written, whatever writes it.
+pub trait Rows: Send {
+    /// Adds an entry, now that everything about it is decided.
+    fn push(&mut self, row: &Row, late: &Late, decided: &Decided<'_>) -> io::Result<()>;
+
+    /// Writes what is left, and says how many bytes it was all together.
+    fn finish(self: Box<Self>) -> io::Result<u64>;
+}
+
+/// Opens a table that goes to an output; its temporary file lies in a folder, or where the system keeps such files.
+///
+/// Only who offers tables names one: so the writer, which every door needs, does not bring Arrow into the plugin.
+pub type Open = fn(&Options, Option<PathBuf>, Box<dyn Write + Send>) -> io::Result<Box<dyn Rows>>;
+
+/// Opens a Parquet file.
+pub fn open(options: &Options, folder: Option<PathBuf>, out: Box<dyn Write + Send>) -> io::Result<Box<dyn Rows>> {
+    Ok(Box::new(Table::new(options, folder, out)?))
+}
+
+impl<W: Write + Send> Rows for Table<W> {
+    fn push(&mut self, row: &Row, late: &Late, decided: &Decided<'_>) -> io::Result<()> {
+        Table::push(self, row, late, decided)
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<u64> {
+        Table::finish(*self).map(|(_, bytes)| bytes)
+    }
 }
 
 /// An output, and how much it took.
@@ -52,12 +87,14 @@ struct Counted<W> {
 }
 
 impl<W: Write + Send> Table<W> {
-    /// A table without rows.
-    pub fn new(options: &Options, out: W) -> io::Result<Self> {
+    /// A table without rows. Its temporary file, if it needs one, lies in `folder`, or where the system keeps such files.
+    pub fn new(options: &Options, folder: Option<PathBuf>, out: W) -> io::Result<Self> {
         let schema = Arc::new(Schema::new(COLUMNS.iter().map(build::field).collect::<Vec<_>>()));
+        let pages = Pages::new(folder);
         // Without Arrow's own schema every reader takes the plain types of the format.
         let choices = ArrowWriterOptions::new()
             .with_properties(properties(options))
+            .with_page_store_factory(Arc::new(pages.clone()))
             .with_skip_arrow_metadata(true)
             .with_schema_root("entries".into());
         let writer = ArrowWriter::try_new_with_options(Counted { into: out, bytes: 0 }, schema.clone(), choices)
@@ -68,6 +105,7 @@ impl<W: Write + Send> Table<W> {
             builders: COLUMNS.iter().map(Builder::new).collect(),
             rows: 0,
             bytes: 0,
+            pages,
             writer,
         })
     }
@@ -95,8 +133,13 @@ impl<W: Write + Send> Table<W> {
         let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(arrow_failed)?;
         (self.rows, self.bytes) = (0, 0);
         self.writer.write(&batch).map_err(failed)?;
-        if self.writer.memory_size() >= GROUP_BYTES || self.writer.in_progress_rows() >= GROUP {
-            self.writer.flush().map_err(failed)?;
+        let writer = &mut self.writer;
+        if writer.memory_size() >= GROUP_MEMORY
+            || writer.in_progress_size() >= GROUP_BYTES
+            || writer.in_progress_rows() >= GROUP
+        {
+            writer.flush().map_err(failed)?;
+            self.pages.forget()?;
         }
         Ok(())
     }

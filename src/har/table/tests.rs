@@ -20,19 +20,23 @@ struct Run<W: Write + Send> {
 
 impl<W: Write + Send> Run<W> {
     fn new(options: Options, out: W) -> Self {
-        let table = Table::new(&options, out).unwrap();
+        let table = Table::new(&options, None, out).unwrap();
         let options = Options { shape: Shape::Row, ..options };
         Self { maker: Maker::new(&options, &Limits::default()), spool: Spool::new(None), table }
     }
 
     fn push(&mut self, exchange: Exchange, connection: &Connection) {
+        self.try_push(exchange, connection).unwrap();
+    }
+
+    fn try_push(&mut self, exchange: Exchange, connection: &Connection) -> io::Result<()> {
         let entry = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool).unwrap();
         let Content::Row(mut row) = entry.content else { panic!("asked for rows") };
         // Content may wait in the spool.
         row.put_away(&mut self.spool);
         row.load().unwrap();
         let phases = entry.late.moments.phases(None);
-        self.table.push(&row, &entry.late, &Decided { page: 0, page_start: 0, phases, waited: None }).unwrap();
+        self.table.push(&row, &entry.late, &Decided { page: 0, page_start: 0, phases, waited: None })
     }
 }
 
@@ -100,23 +104,23 @@ fn content_is_joined_from_its_parts_and_left_out_when_too_large() {
 }
 
 #[test]
-fn memory_is_bounded_by_row_groups() {
+fn memory_is_bounded_and_row_groups_are_large() {
     let mut run = Run::new(Options::default(), Vec::new());
     let mut most = 0;
-    for number in 0..1500 {
+    for number in 0..2500 {
         let one = later(exchange("/", &[], &[], &content(65_536 + number)), number as i64, 0);
         run.push(one, &connection());
         most = most.max(run.table.memory());
     }
-    assert!(most < GROUP_BYTES + 3 * BATCH_BYTES, "{most} bytes were held");
+    assert!(most < GROUP_MEMORY + 2 * BATCH_BYTES, "{most} bytes were held");
     let reader = read(run.table);
-    assert!(reader.num_row_groups() >= 3, "{} row groups", reader.num_row_groups());
+    assert_eq!(reader.num_row_groups(), 2);
     let mut rows = 0;
     for row in reader.get_row_iter(None).unwrap() {
         assert!(row.unwrap().get_bytes(column("response_body")).unwrap().data() == content(65_536 + rows));
         rows += 1;
     }
-    assert_eq!(rows, 1500);
+    assert_eq!(rows, 2500);
 }
 
 #[test]
@@ -154,4 +158,15 @@ fn the_fault_of_the_output_is_told() {
         let Err(error) = run.table.finish().map(drop) else { panic!("{room} bytes were enough") };
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
+}
+
+#[test]
+fn a_folder_that_takes_no_temporary_file_is_told() {
+    let nowhere = Some("/nonexistent/folder".into());
+    let mut run = Run::new(Options::default(), io::sink());
+    run.table = Table::new(&Options::default(), nowhere, io::sink()).unwrap();
+    let Err(error) = run.try_push(exchange("/", &[], &[], &content(3_000_000)), &connection()) else {
+        panic!("nothing was written")
+    };
+    assert!(error.to_string().starts_with("temporary file: "), "{error}");
 }
