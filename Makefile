@@ -41,6 +41,7 @@ check: tools-test ## Formatting, lints and documentation
 test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) test
 	$(CARGO) build --release
+	tests/readers.sh
 	tests/outside.sh
 
 soak: tools-test ## Let a simulated month of traffic pass through command, session and recorder; memory and disk must not grow

@@ -1,7 +1,7 @@
 //! Whole runs over generated captures of each kind: CPU seconds, bytes per CPU second, peak memory, and the cost against
 //! `cat`. Each run must find exactly the exchanges that were generated.
 //!
-//! `cargo bench --bench large -- [h1|h2|h3]... [MEGABYTES]...` (all kinds at 200 MB when nothing is said).
+//! `cargo bench --bench large -- [h1|h2|h3|small]... [MEGABYTES]...` (all kinds at 200 MB when nothing is said).
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a bench reports on the screen and may stop at any fault")]
 
@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use generate::{Kind, Made};
 use nix::sys::resource::{UsageWho, getrusage};
 
-const KINDS: [(&str, Kind); 3] = [("h1", Kind::Http1), ("h2", Kind::Http2), ("h3", Kind::Http3)];
+const KINDS: [(&str, Kind); 4] =
+    [("h1", Kind::Http1), ("h2", Kind::Http2), ("h3", Kind::Http3), ("small", Kind::Small)];
 /// Connections at once.
 const CONNECTIONS: usize = 16;
 /// CPU seconds of all children that ended so far.
@@ -87,7 +88,7 @@ fn row(name: &str, kind: Kind, megabytes: u64) {
     });
     let size = made.bytes as f64 / 1e6;
     println!(
-        "{name:<4} {size:>8.0} {:>9} {:>9} {seconds:>10.3} {:>8.0} {peak:>9.1} {floor:>9.3} {:>9.2}",
+        "{name:<5} {size:>8.0} {:>9} {:>9} {seconds:>10.3} {:>8.0} {peak:>9.1} {floor:>9.3} {:>9.2}",
         made.packets,
         made.exchanges,
         size / seconds,
@@ -103,7 +104,7 @@ fn main() {
     let named: Vec<_> = KINDS.into_iter().filter(|(name, _)| words.iter().any(|word| word == name)).collect();
     let sizes: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
     println!(
-        "{:<4} {:>8} {:>9} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
+        "{:<5} {:>8} {:>9} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
         "kind", "MB", "packets", "exchanges", "CPU s", "MB/s", "peak MiB", "cat s", "ratio"
     );
     for megabytes in if sizes.is_empty() { vec![200] } else { sizes } {

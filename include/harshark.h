@@ -62,7 +62,8 @@ enum harshark_status {
     HARSHARK_ERROR_OUTPUT = -6,    /* the HAR cannot be written */
     HARSHARK_ERROR_TEMPORARY = -7, /* the temporary file of a large session cannot be written or read */
     HARSHARK_ERROR_KEY_LOG = -8,   /* a key log cannot be read */
-    HARSHARK_ERROR_PANIC = -9      /* a fault of the library */
+    HARSHARK_ERROR_PANIC = -9,     /* a fault of the library */
+    HARSHARK_ERROR_SYSTEM = -10    /* the system gives no thread */
 };
 
 /* Number of the library's ABI; compare with HARSHARK_ABI. */

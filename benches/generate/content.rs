@@ -17,7 +17,17 @@ pub struct Content {
     pub gzip: bool,
 }
 
-const SIZES: &[usize] = &[200, 900, 3_000, 12_000, 12_000, 40_000, 40_000, 120_000, 300_000, 1 << 20];
+/// Lengths of bodies that are drawn from.
+const MIXED: &[usize] = &[200, 900, 3_000, 12_000, 12_000, 40_000, 40_000, 120_000, 300_000, 1 << 20];
+
+/// Lengths as interfaces between programs have them: what counts is the cost of an exchange.
+const SMALL: &[usize] = &[0, 20, 60, 150, 400, 900];
+
+/// All kinds of content, and the lengths of their bodies.
+pub struct Contents {
+    kinds: Vec<Content>,
+    sizes: &'static [usize],
+}
 
 fn words(random: &mut Random, len: usize, separator: u8) -> Vec<u8> {
     let mut text = Vec::with_capacity(len + 16);
@@ -31,8 +41,20 @@ fn words(random: &mut Random, len: usize, separator: u8) -> Vec<u8> {
     text
 }
 
+impl Contents {
+    /// Bodies of all lengths up to a mebibyte.
+    pub fn mixed(random: &mut Random) -> Self {
+        Self { kinds: kinds(random), sizes: MIXED }
+    }
+
+    /// Bodies of a few hundred bytes.
+    pub fn small(random: &mut Random) -> Self {
+        Self { kinds: kinds(random), sizes: SMALL }
+    }
+}
+
 /// All kinds of content there are.
-pub fn contents(random: &mut Random) -> Vec<Content> {
+fn kinds(random: &mut Random) -> Vec<Content> {
     let mut html = b"<!doctype html><html><body>".to_vec();
     let mut script = Vec::new();
     let mut json = b"[".to_vec();
@@ -87,9 +109,10 @@ pub struct Exchange<'c> {
 
 impl<'c> Exchange<'c> {
     /// Draws one.
-    pub fn draw(port: u16, number: u64, contents: &'c [Content], random: &mut Random) -> io::Result<Self> {
-        let content = &contents[random.below(contents.len())];
-        let size = SIZES[random.below(SIZES.len())];
+    pub fn draw(port: u16, number: u64, contents: &'c Contents, random: &mut Random) -> io::Result<Self> {
+        let Contents { kinds, sizes } = contents;
+        let content = &kinds[random.below(kinds.len())];
+        let size = sizes[random.below(sizes.len())];
         let plain = &content.source[..size.min(content.source.len())];
         let body = match content.gzip {
             true => {
@@ -100,7 +123,7 @@ impl<'c> Exchange<'c> {
             false => plain.to_vec(),
         };
         let is_post = random.below(10) == 0;
-        let upload: &[u8] = if is_post { &contents[2].source[..SIZES[random.below(6)]] } else { &[] };
+        let upload: &[u8] = if is_post { &kinds[2].source[..sizes[random.below(6)]] } else { &[] };
         let query = String::from_utf8_lossy(&words(random, 8, b'+')).into_owned();
         let path = format!("/r/{port}/{number}?q={query}");
         let method = if is_post { "POST" } else { "GET" };

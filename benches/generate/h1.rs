@@ -2,25 +2,34 @@
 
 use std::io;
 
-use super::content::{Content, Exchange};
+use super::content::{Contents, Exchange};
 use super::wire::{Flow, Tcp};
 use super::{Conversation, Random};
+
+/// Exchanges of a connection that another one follows.
+const TURN: u64 = 50;
 
 /// A keep-alive connection.
 pub struct Connection {
     tcp: Tcp,
+    number: usize,
+    /// From the number of a connection to that of the one that follows it.
+    step: Option<usize>,
     requests: u64,
 }
 
 impl Connection {
-    /// Opens the connection of that number.
-    pub fn new(number: usize, random: &mut Random) -> Self {
-        Self { tcp: Tcp::open(Flow::new(number, 80), random), requests: 0 }
+    /// Opens the connection of that number. With a step, it is closed after some exchanges and another one follows.
+    pub fn new(number: usize, step: Option<usize>, random: &mut Random) -> Self {
+        Self { tcp: Tcp::open(Flow::new(number, 80), random), number, step, requests: 0 }
     }
 }
 
 impl Conversation for Connection {
-    fn talk(&mut self, contents: &[Content], random: &mut Random) -> io::Result<u64> {
+    fn talk(&mut self, contents: &Contents, random: &mut Random) -> io::Result<u64> {
+        if let (TURN, Some(step)) = (self.requests, self.step) {
+            *self = Self::new(self.number + step, self.step, random);
+        }
         self.requests += 1;
         let Exchange { number, port, host, method, path, upload, content, body } =
             Exchange::draw(self.tcp.flow.client_port, self.requests, contents, random)?;
@@ -54,6 +63,9 @@ impl Conversation for Connection {
             response.extend_from_slice(&body);
         }
         self.tcp.send(false, &response);
+        if self.requests == TURN && self.step.is_some() {
+            self.tcp.close();
+        }
         Ok(1)
     }
 

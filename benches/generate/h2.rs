@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::content::{Content, Exchange, host};
+use super::content::{Contents, Exchange, host};
 use super::crypto::{RecordSealer, Secrets};
 use super::fields::hpack;
 use super::hello::{Hello, finished};
@@ -65,7 +65,8 @@ impl Connection {
         Ok(new)
     }
 
-    fn send(&mut self, up: bool, text: &[u8]) -> io::Result<()> {
+    /// Sends text as records.
+    pub fn send(&mut self, up: bool, text: &[u8]) -> io::Result<()> {
         let mut records = Vec::with_capacity(text.len() + text.len() / 256 + 64);
         self.sealers[usize::from(!up)].seal(23, text, &mut records)?;
         self.tcp.send(up, &records);
@@ -74,7 +75,7 @@ impl Connection {
 }
 
 impl Conversation for Connection {
-    fn talk(&mut self, contents: &[Content], random: &mut Random) -> io::Result<u64> {
+    fn talk(&mut self, contents: &Contents, random: &mut Random) -> io::Result<u64> {
         let mut exchanges = Vec::with_capacity(STREAMS);
         for _ in 0..STREAMS {
             // Clients count odd streams from 1 on.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::content::{Content, Exchange, host};
+use super::content::{Contents, Exchange, host};
 use super::crypto::{PacketSealer, Secrets, TAG_LEN, initial_secrets};
 use super::fields::qpack;
 use super::hello::{Hello, finished};
@@ -93,7 +93,7 @@ impl Connection {
     }
 
     /// Seals frames into a packet with a short header.
-    fn packet_of(&mut self, up: bool, frames: &[u8]) -> io::Result<()> {
+    pub fn packet_of(&mut self, up: bool, frames: &[u8]) -> io::Result<()> {
         let end = &mut self.ends[usize::from(!up)];
         let packet = end.sealer.seal([&[0x40][..], &end.peer].concat(), frames)?;
         self.datagram(up, &packet);
@@ -141,7 +141,7 @@ impl Connection {
 }
 
 impl Conversation for Connection {
-    fn talk(&mut self, contents: &[Content], random: &mut Random) -> io::Result<u64> {
+    fn talk(&mut self, contents: &Contents, random: &mut Random) -> io::Result<u64> {
         let (mut up, mut down) = (Vec::with_capacity(STREAMS), Vec::with_capacity(STREAMS));
         for _ in 0..STREAMS {
             let id = 4 * self.requests;

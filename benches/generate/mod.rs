@@ -2,18 +2,18 @@
 //! acknowledged. The same seed gives the same bytes.
 
 mod content;
-mod crypto;
+pub mod crypto;
 mod fields;
 mod file;
 mod h1;
-mod h2;
-mod h3;
+pub mod h2;
+pub mod h3;
 mod hello;
-mod wire;
+pub mod wire;
 
 use std::io::{self, Write};
 
-use content::Content;
+use content::Contents;
 use file::Capture;
 
 /// What was generated.
@@ -32,6 +32,8 @@ pub struct Made {
 pub enum Kind {
     /// HTTP/1.1 in the clear, as pcap.
     Http1,
+    /// HTTP/1.1 in the clear, as pcap: many connections of small exchanges.
+    Small,
     /// HTTP/2 over TLS 1.3, as pcapng with its secrets.
     Http2,
     /// HTTP/3 over QUIC, as pcapng with its secrets.
@@ -68,9 +70,9 @@ impl Random {
 }
 
 /// One connection that goes on for ever.
-trait Conversation {
+pub trait Conversation {
     /// Queues the packets of the next exchanges; gives how many exchanges.
-    fn talk(&mut self, contents: &[Content], random: &mut Random) -> io::Result<u64>;
+    fn talk(&mut self, contents: &Contents, random: &mut Random) -> io::Result<u64>;
 
     /// The next packet that waits.
     fn packet(&mut self) -> Option<Vec<u8>>;
@@ -79,10 +81,15 @@ trait Conversation {
 /// Writes a capture of at least `bytes` with that many connections at once.
 pub fn generate(kind: Kind, out: &mut impl Write, bytes: u64, connections: usize, seed: u64) -> io::Result<Made> {
     let mut random = Random::new(seed);
-    let contents = content::contents(&mut random);
+    let contents = match kind {
+        Kind::Small => Contents::small(&mut random),
+        _ => Contents::mixed(&mut random),
+    };
     match kind {
-        Kind::Http1 => {
-            let open = (0..connections).map(|number| h1::Connection::new(number, &mut random)).collect();
+        Kind::Http1 | Kind::Small => {
+            // Those of small exchanges are followed by others.
+            let step = if kind == Kind::Small { Some(connections) } else { None };
+            let open = (0..connections).map(|number| h1::Connection::new(number, step, &mut random)).collect();
             interleave(Capture::pcap(out)?, open, bytes, &contents, &mut random)
         }
         Kind::Http2 => {
@@ -107,7 +114,7 @@ fn interleave<C: Conversation>(
     mut capture: Capture<impl Write>,
     mut open: Vec<C>,
     bytes: u64,
-    contents: &[Content],
+    contents: &Contents,
     random: &mut Random,
 ) -> io::Result<Made> {
     let mut exchanges = 0;

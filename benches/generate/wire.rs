@@ -24,7 +24,7 @@ impl Flow {
     pub fn new(number: usize, server_port: u16) -> Self {
         let [high, low] = (number as u16).to_be_bytes();
         let server = [10, 1, 0, 1 + (number % 4) as u8];
-        Self { client: [10, 0, high, low], server, client_port: 20_000 + number as u16, server_port }
+        Self { client: [10, 0, high, low], server, client_port: 20_000u16.wrapping_add(number as u16), server_port }
     }
 
     /// Ethernet and IPv4 headers, and the ports; `len` bytes follow the IPv4 header.
@@ -98,5 +98,12 @@ impl Tcp {
                 self.segment(!up, &[], 0x10);
             }
         }
+    }
+
+    /// Both ends close, the server first.
+    pub fn close(&mut self) {
+        self.segment(false, &[], 0x11);
+        self.segment(true, &[], 0x11);
+        self.segment(false, &[], 0x10);
     }
 }

@@ -92,6 +92,18 @@ pub struct Seen {
     pub first: Vec<Stamp>,
 }
 
+impl Seen {
+    /// Keeps a stamp when it is among the first `keep`, in whatever order they come.
+    fn keep(&mut self, stamp: Stamp, keep: usize) {
+        if self.first.len() >= keep && self.first.last().is_none_or(|last| last.frame <= stamp.frame) {
+            return;
+        }
+        let at = self.first.partition_point(|known| known.frame <= stamp.frame);
+        self.first.insert(at, stamp);
+        self.first.truncate(keep);
+    }
+}
+
 impl Anomalies {
     /// Notes a fault; at most `keep` stamps of a kind are kept.
     pub fn note(&mut self, kind: AnomalyKind, stamp: Option<Stamp>, keep: usize) {
@@ -104,10 +116,8 @@ impl Anomalies {
             }
         };
         seen.count += 1;
-        if let Some(stamp) = stamp
-            && seen.first.len() < keep
-        {
-            seen.first.push(stamp);
+        if let Some(stamp) = stamp {
+            seen.keep(stamp, keep);
         }
     }
 
@@ -146,6 +156,17 @@ impl Anomalies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_stamps_are_kept_in_whatever_order_they_come() {
+        let mut seen = Anomalies::default();
+        for frame in [5, 9, 1, 7, 3, 8] {
+            let stamp = Stamp { frame: crate::base::FrameNumber(frame), ..Stamp::default() };
+            seen.note(AnomalyKind::BytesLost, Some(stamp), 3);
+        }
+        let frames: Vec<u64> = seen.sorted()[0].first.iter().map(|stamp| stamp.frame.0).collect();
+        assert_eq!((frames, seen.count(AnomalyKind::BytesLost)), (vec![1, 3, 5], 6));
+    }
 
     #[test]
     fn counts_go_on_where_stamps_stop() {

@@ -31,6 +31,11 @@ impl Budget {
         self.cap
     }
 
+    /// True when more than half is leased: what can wait elsewhere should.
+    pub fn is_tight(&self) -> bool {
+        self.used() > self.cap / 2
+    }
+
     /// True when more is leased than the account holds: somebody must be evicted.
     pub fn is_overdrawn(&self) -> bool {
         self.used() > self.cap

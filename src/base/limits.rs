@@ -5,8 +5,8 @@
 pub struct Limits {
     /// All buffered bytes of the engine together; beyond it the oldest idle state is evicted.
     pub memory: usize,
-    /// Bytes of finished entries and large bodies kept in memory before they go to the temporary file.
-    pub spool_memory: usize,
+    /// Bytes of finished entries that wait in memory for their turn; more go to the temporary file.
+    pub waiting: usize,
     /// One captured frame. Wireshark's own bound is 256 KiB for most links; USB and reassembled captures reach more.
     pub frame: usize,
     /// One pcapng block; a larger one ends the reading of that file.
@@ -38,6 +38,11 @@ pub struct Limits {
     pub tcp_closed: usize,
     /// Time without a packet after which a connection is taken as over when memory is needed.
     pub idle: u64,
+    /// Time without a packet after which a TCP connection is taken as over in any case: as long as a NAT must remember it
+    /// ([RFC 5382 §5](https://www.rfc-editor.org/rfc/rfc5382#section-5)).
+    pub idle_tcp: u64,
+    /// The same for a QUIC connection, whose ends agree on far less (RFC 9000 §10.1).
+    pub idle_quic: u64,
     /// Secrets of key logs and Decryption Secrets Blocks; a browser writes five for each connection.
     pub secrets: usize,
     /// Encrypted bytes that one TLS session holds back while its secrets may still come later in the capture.
@@ -79,6 +84,15 @@ pub struct Limits {
     pub anomalies_kept: usize,
 }
 
+impl Limits {
+    /// Shares out the memory of a whole run: half to connections and what they hold back, three sixteenths to entries that wait for
+    /// their turn; the rest is for buffers, tables and the program itself.
+    pub fn share_memory(&mut self, total: usize) {
+        self.memory = total / 2;
+        self.waiting = total / 16 * 3;
+    }
+}
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const SECOND: u64 = 1_000_000_000;
@@ -87,7 +101,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 64 * MIB,
-            spool_memory: 48 * MIB,
+            waiting: 24 * MIB,
             frame: MIB,
             capture_block: 16 * MIB,
             capture_interfaces: 65_536,
@@ -103,6 +117,8 @@ impl Default for Limits {
             tcp_patience_packets: 64,
             tcp_closed: 16_384,
             idle: 120 * SECOND,
+            idle_tcp: 7440 * SECOND,
+            idle_quic: 900 * SECOND,
             secrets: 1_000_000,
             tls_held: MIB,
             tls_message: 128 * KIB,

@@ -3,6 +3,8 @@
 pub mod anomaly;
 pub mod budget;
 pub mod bytes;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod limits;
 pub mod spool;
 pub mod stamp;
@@ -11,5 +13,5 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use budget::{Budget, Lease};
 pub use bytes::{Reader, Short};
 pub use limits::Limits;
-pub use spool::Spool;
+pub use spool::{Spool, Stored};
 pub use stamp::{FrameNumber, Span, Stamp, Timestamp};

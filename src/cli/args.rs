@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
+use crate::engine::Share;
 use crate::engine::options::{Kind, OPTIONS, Options, Spec};
 use crate::run::{Format, Target, UserSecrets};
 
@@ -22,8 +23,10 @@ pub struct Args {
     pub secrets: UserSecrets,
     /// How to convert.
     pub options: Options,
-    /// Folder of the temporary file.
+    /// Folder of temporary files.
     pub temporary: Option<PathBuf>,
+    /// Shards that work beside one another; 0 for as many as there are cores.
+    pub jobs: usize,
     /// File for the log, instead of standard error.
     pub log: Option<PathBuf>,
     /// Say nothing but errors.
@@ -69,9 +72,9 @@ pub fn command() -> Command {
         Arg::new("format")
             .long("format")
             .value_name("FORMAT")
-            .value_parser(["har", "ndjson"])
+            .value_parser(["har", "ndjson", "parquet"])
             .default_value("har")
-            .help("har, or ndjson: one entry a line, written as soon as it is complete"),
+            .help("har; ndjson: one entry a line, written as soon as it is complete; parquet: a table with one row an entry"),
         file()
             .id("keylog")
             .long("keylog")
@@ -117,13 +120,24 @@ pub fn command() -> Command {
             .long("resource-usage")
             .action(ArgAction::SetTrue)
             .help("Tell at the end what the run cost"),
+        Arg::new("jobs")
+            .short('j')
+            .long("jobs")
+            .value_name("N")
+            .value_parser(value_parser!(u16).range(1..=256))
+            .help("Threads that read connections beside one another [default: all cores]; the result is the same"),
+        Arg::new("shard")
+            .long("shard")
+            .value_name("I/N")
+            .value_parser(share)
+            .help("Read only the connections of part I of N, 1/N to N/N, chosen by their pair of addresses; for several machines"),
         file().id("log").short('l').long("log").value_name("FILE").help("Write the log to a file"),
         file()
             .id("temporary")
             .long("temporary")
             .value_name("FOLDER")
             .value_hint(ValueHint::DirPath)
-            .help("Folder for the temporary file of large runs [default: the system's]"),
+            .help("Folder for temporary files of large runs [default: the system's]"),
         Arg::new("quiet").short('q').long("quiet").action(ArgAction::SetTrue).help("Say nothing but errors"),
         Arg::new("verbose").short('v').long("verbose").action(ArgAction::Count).help("Tell more; twice for details"),
     ];
@@ -168,6 +182,7 @@ impl Args {
         let captures = paths("captures");
         let format = match matches.get_one::<String>("format").map(String::as_str) {
             Some("ndjson") => Format::Ndjson,
+            Some("parquet") => Format::Parquet,
             _ => Format::Har,
         };
         let target = match path("output") {
@@ -190,6 +205,7 @@ impl Args {
             },
             options,
             temporary: path("temporary"),
+            jobs: matches.get_one::<u16>("jobs").copied().unwrap_or(0).into(),
             log: path("log"),
             quiet: matches.get_flag("quiet"),
             verbose: matches.get_count("verbose"),
@@ -206,6 +222,7 @@ fn default_target(captures: &[PathBuf], format: Format) -> Target {
             name.push(match format {
                 Format::Har => ".har",
                 Format::Ndjson => ".ndjson",
+                Format::Parquet => ".parquet",
             });
             Target::File(name.into())
         }
@@ -233,7 +250,19 @@ fn options(matches: &ArgMatches) -> Result<Options, crate::engine::options::Opti
     options.keep.requests = !all && none != Some("requests");
     options.keep.responses = !all && none != Some("responses");
     options.har.unanswered = !matches.get_flag("drop-unfulfilled");
+    options.share = matches.get_one::<Share>("shard").copied();
     Ok(options)
+}
+
+/// `I/N`, counted from 1.
+fn share(text: &str) -> Result<Share, String> {
+    let wrong = || format!("{text:?} is not I/N with I from 1 to N, such as 1/3");
+    let (part, of) = text.split_once('/').ok_or_else(wrong)?;
+    let (part, of): (u32, u32) = part.parse().ok().zip(of.parse().ok()).ok_or_else(wrong)?;
+    match part.checked_sub(1) {
+        Some(index) if index < of => Ok(Share { index, of }),
+        _ => Err(wrong()),
+    }
 }
 
 #[cfg(test)]
@@ -256,6 +285,7 @@ mod tests {
         assert_eq!(parse("-").unwrap().target, Target::Stdout);
         assert_eq!(parse("a.pcap -o -").unwrap().target, Target::Stdout);
         assert_eq!(parse("a.pcap --format ndjson").unwrap().target, Target::File("a.pcap.ndjson".into()));
+        assert_eq!(parse("a.pcap --format parquet").unwrap().target, Target::File("a.pcap.parquet".into()));
         assert!(parse("").is_err());
         assert!(parse("a.pcap --max-body-size lots").is_err());
     }
@@ -270,6 +300,16 @@ mod tests {
         assert!(parse("a.pcap --drop-unfulfilled -k").unwrap().options.har.unanswered);
         let args = parse("a.pcap --no-bodies=requests").unwrap();
         assert!(!args.options.keep.requests && args.options.keep.responses);
+    }
+
+    #[test]
+    fn parts_are_counted_from_one() {
+        assert_eq!(parse("a.pcap --shard 3/3").unwrap().options.share, Some(Share { index: 2, of: 3 }));
+        for wrong in ["0/3", "4/3", "1", "1/0", "a/b", "-1/2"] {
+            assert!(parse(&format!("a.pcap --shard={wrong}")).is_err(), "{wrong}");
+        }
+        assert_eq!(parse("a.pcap -j 3").unwrap().jobs, 3);
+        assert!(parse("a.pcap --jobs 0").is_err());
     }
 
     #[test]

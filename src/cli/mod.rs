@@ -65,6 +65,7 @@ fn convert(args: Args, stop: Arc<AtomicBool>) -> ExitCode {
         secrets: args.secrets,
         options: args.options,
         temporary: args.temporary,
+        jobs: args.jobs,
         stop,
     };
     let result = run(&job, &mut |progress| bar.show(progress));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::PORT;
 use super::message::{Malformed, Message, Question, kind};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Stamp, Timestamp};
 use crate::net::{Endpoint, Packet, Transport};
 
 /// Open questions under one message id between the same two ends: a second one is already odd.
@@ -100,6 +100,12 @@ impl Dns {
     pub fn finish(&mut self, out: &mut dyn FnMut(Lookup)) {
         while self.give_up_oldest(out) {}
         self.account();
+    }
+
+    /// When the oldest question was asked that may still be answered.
+    pub fn pending_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let asked = self.open.get(self.order.first_key_value()?.1)?.iter().map(|open| open.query.time).min()?;
+        (now.nanos_since(asked) <= self.age).then_some(asked)
     }
 
     /// Messages that could not be read.

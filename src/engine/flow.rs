@@ -1,10 +1,12 @@
 //! One transport connection on its way through the engine: its layers, and what is known about it.
 
+use super::horizon::fresh;
 use super::layer::{Done, Layer, Shared};
-use crate::base::{FrameNumber, Stamp};
+use crate::base::{FrameNumber, Stamp, Timestamp};
 use crate::exchange::{Connection, ConnectionId, Exchange, TransportFacts};
 use crate::http::Abort;
 use crate::tcp::{CloseReason, Facts, Side, StreamEvent};
+use crate::tls::Decryption;
 
 /// Frame comments remembered for a connection until an exchange takes them.
 const COMMENTS_KEPT: usize = 64;
@@ -16,6 +18,8 @@ pub(super) struct Ledger {
     pub(super) number: u32,
     /// Exchanges handed on.
     pub(super) exchanges: u32,
+    /// The first one was handed on.
+    first_is_over: bool,
     comments: Vec<(FrameNumber, String)>,
 }
 
@@ -27,11 +31,24 @@ impl Ledger {
         }
     }
 
+    /// When the connection opened, while its first exchange may still count the handshake; `is_busy` while that goes on.
+    pub(super) fn fresh(
+        &self,
+        opened: Option<Stamp>,
+        connected: Option<Stamp>,
+        is_busy: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let is_open = self.number > 0 && !self.first_is_over;
+        if self.first_is_over { None } else { fresh(opened, connected, is_busy || is_open, now) }
+    }
+
     /// Counts an exchange and gives it the comments written to its frames.
     pub(super) fn enter(&mut self, exchange: &mut Exchange) {
         let from = exchange.request.start.frame;
         let to = exchange.response.as_ref().map_or(exchange.request.end, |response| response.end).frame;
         let of_it = self.comments.extract_if(.., |(frame, _)| (from..=to).contains(frame));
+        self.first_is_over |= exchange.number == 0;
         exchange.comments = of_it.map(|(_, text)| text).collect();
         self.exchanges += 1;
     }
@@ -58,6 +75,15 @@ impl Flow {
         shared.number = self.ledger.number;
         self.layer.finish(abort(reason), stamp, shared, done);
         self.ledger.number = shared.number;
+    }
+
+    /// When the oldest thing came that may become the start of an entry.
+    pub(super) fn pending_since(&self, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+        let tls = self.layer.tls();
+        let connected = tls.and_then(|tls| tls.end).or(facts.established);
+        let is_busy = tls.is_some_and(|tls| tls.end.is_none() && !matches!(tls.decryption, Decryption::Failed(_)));
+        let fresh = self.ledger.fresh(facts.opened, connected, is_busy, now);
+        self.layer.pending_since().into_iter().chain(fresh).min()
     }
 
     /// What is known about the connection now.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Options;
-use crate::base::{Anomalies, Budget, Span, Spool, Stamp};
+use crate::base::{Anomalies, Budget, Span, Spool, Stamp, Timestamp};
 use crate::exchange::{Exchange, Tracker};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, Protocol, StreamId, Upgrade};
 use crate::tcp::{Chunk, Side, StreamEvent};
@@ -125,6 +125,15 @@ impl Layer {
         }
     }
 
+    /// When the oldest thing came that may become the start of an entry.
+    pub(super) fn pending_since(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Undecided(held) => held.first().map(|held| held.span.first.time),
+            State::Clear(web) => web.pending_since(),
+            State::Tls(session, web) => session.pending_since().into_iter().chain(web.pending_since()).min(),
+        }
+    }
+
     /// True when content says that the server of the transport is the client.
     pub(super) fn is_flipped(&self) -> bool {
         match &self.state {
@@ -238,6 +247,12 @@ impl Web {
         tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
     }
 
+    fn pending_since(&self) -> Option<Timestamp> {
+        let (conversation, tracker) = self.inside.as_ref()?;
+        let own = conversation.pending_since().into_iter().chain(tracker.pending_since());
+        own.chain(self.tunnels.pending_since()).min()
+    }
+
     fn is_flipped(&self) -> bool {
         self.inside.as_ref().is_some_and(|(conversation, _)| conversation.is_flipped())
     }
@@ -286,6 +301,11 @@ impl Tunnels {
         if tunnel.ended == [true; 2] {
             self.close(stream, reason, stamp, shared, done);
         }
+    }
+
+    /// When the oldest thing came that may become the start of an entry.
+    pub(super) fn pending_since(&self) -> Option<Timestamp> {
+        self.open.values().filter_map(|tunnel| tunnel.layer.pending_since()).min()
     }
 
     /// The connection is over, and with it every tunnel.

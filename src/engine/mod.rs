@@ -1,32 +1,33 @@
-//! Floor 8: one shard of the engine: frames and secrets in, entries out. No file, no thread, no clock.
+//! Floor 8: frames and secrets in, entries out. No file, no thread, no clock.
 
 mod flow;
+mod front;
+mod horizon;
 mod layer;
 pub mod options;
 mod quic;
+mod shard;
 mod upper;
 
+pub use front::{Front, Rounds, Route, Share, route};
 pub use options::Options;
+pub use shard::{Rest, Shard};
 
-use std::io::Write;
+use std::path::PathBuf;
 
-use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Spool, Timestamp};
+use crate::base::Anomalies;
 use crate::capture::{Frame, LinkType, Secrets, SecretsKind};
 use crate::har;
-use crate::net::{self, Transport};
-use crate::tcp::{self, TcpEvent};
 use crate::tls::{KeyLog, SecretSource};
-use upper::Upper;
 
-/// Takes frames in the order of the capture; exchanges that are over go to the writer of the HAR.
+/// All of it in one line: a front, one shard, and a writer. Takes frames in the order of the capture.
 pub struct Engine {
-    net: net::Decoder,
-    tcp: tcp::Connections,
-    upper: Upper,
-    budget: Budget,
-    last_time: Option<Timestamp>,
-    anomalies: Anomalies,
+    front: Front,
+    shard: Shard,
+    writer: har::Writer,
+    rounds: Rounds,
+    failure: Option<har::WriteError>,
+    keep: usize,
 }
 
 /// Who wants to know of each exchange when it is over.
@@ -45,117 +46,117 @@ pub struct Seen {
     pub encrypted_frames: u64,
 }
 
+/// What is left of an engine when the capture is over.
+pub struct Finished {
+    /// Holds the entries that are not written yet.
+    pub writer: har::Writer,
+    /// What was counted.
+    pub totals: har::Totals,
+    /// What was seen besides exchanges.
+    pub seen: Seen,
+}
+
+/// Takes secrets found in a capture.
+pub fn add_secrets(keys: &KeyLog, secrets: &Secrets<'_>) {
+    if secrets.kind == SecretsKind::TlsKeyLog {
+        keys.parse(secrets.data, SecretSource::InCapture);
+    }
+}
+
 impl Engine {
-    /// An engine; `keys` are shared with whoever adds secrets. With `lines`, entries are written there at once, one a line;
-    /// without, they wait for their order.
-    pub fn new(options: &Options, keys: KeyLog, spool: Spool, lines: Option<Box<dyn Write + Send>>) -> Self {
+    /// An engine that tells `writer`; `keys` are shared with whoever adds secrets, temporary files lie in `folder`.
+    pub fn new(options: &Options, keys: KeyLog, folder: Option<PathBuf>, writer: har::Writer) -> Self {
         let limits = &options.limits;
-        let budget = Budget::new(limits.memory);
         Self {
-            net: net::Decoder::new(limits, &budget),
-            tcp: tcp::Connections::new(limits, &budget, options.tcp),
-            upper: Upper::new(options.clone(), budget.clone(), keys, spool, lines),
-            budget,
-            last_time: None,
-            anomalies: Anomalies::default(),
+            front: Front::new(limits, options.share),
+            writer,
+            shard: Shard::new(options, keys, folder, 1),
+            rounds: Rounds::default(),
+            failure: None,
+            keep: limits.anomalies_kept,
         }
+    }
+
+    /// An engine that keeps entries for the end.
+    pub fn gathering(options: &Options, keys: KeyLog) -> Self {
+        Self::new(options, keys, None, har::Writer::new(&options.har, &options.limits, None))
     }
 
     /// Tells an observer of each exchange that is over, and makes no HAR.
     pub fn observe(&mut self, observer: Observer) {
-        self.upper.desk.observer = Some(observer);
+        self.shard.upper.observe(observer);
     }
 
     /// Takes the next frame.
     pub fn push(&mut self, frame: &Frame<'_>) {
-        let Self { net, tcp, upper, last_time, anomalies, .. } = self;
-        if last_time.is_some_and(|last| frame.time < last) {
-            anomalies.note(AnomalyKind::TimeBackwards, Some(frame.stamp()), upper.options.limits.anomalies_kept);
+        let Self { front, shard, .. } = self;
+        if let Some(text) = frame.comment {
+            shard.comment(frame.number, text);
         }
-        *last_time = Some(frame.time);
-        upper.comment(frame);
-        net.push(frame, &mut |packet| match packet.transport {
-            Transport::Tcp(header) => {
-                tcp.push(&packet, &header, &mut |slot, facts, event: TcpEvent<'_>| upper.tcp(slot, facts, event));
-            }
-            Transport::Udp => upper.udp(&packet),
-        });
-        if self.budget.is_overdrawn() {
-            self.evict(frame.time);
+        front.push(frame, &mut |packet| shard.push(packet));
+        if self.rounds.count(frame) {
+            self.shard.end_round(self.front.now());
+            self.tell();
+        } else if self.writer.is_prompt() && !self.shard.news().is_empty() {
+            self.tell();
+        }
+    }
+
+    /// Tells the writer what happened.
+    fn tell(&mut self) {
+        let result = self.writer.take(std::slice::from_mut(self.shard.news()));
+        if let Err(error) = result {
+            self.failure.get_or_insert(error);
         }
     }
 
     /// Takes secrets found in the capture.
     pub fn secrets(&mut self, secrets: &Secrets<'_>) {
-        if secrets.kind == SecretsKind::TlsKeyLog {
-            self.upper.keys.parse(secrets.data, SecretSource::InCapture);
-        }
-    }
-
-    fn evict(&mut self, now: Timestamp) {
-        let Self { tcp, upper, budget, .. } = self;
-        while budget.is_overdrawn() {
-            let is_tcp = tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event));
-            if !is_tcp && !upper.evict_quic() {
-                break;
-            }
-        }
-    }
-
-    /// Closes connections that were idle for long, so that a run of days does not grow.
-    pub fn expire(&mut self, now: Timestamp) {
-        let Self { tcp, upper, .. } = self;
-        let idle = upper.options.limits.idle;
-        tcp.expire(now, idle, &mut |slot, facts, event| upper.tcp(slot, facts, event));
-        upper.expire_quic(now);
+        add_secrets(&self.shard.upper.keys, secrets);
     }
 
     /// The first write that failed, to the temporary file or of a line; once.
     pub fn failure(&mut self) -> Option<har::WriteError> {
-        let desk = &mut self.upper.desk;
-        let spool = desk.spool.failure().or_else(|| desk.writer.failure()).map(har::WriteError::Spool);
-        desk.failure.take().or(spool)
+        self.failure.take()
+    }
+
+    /// True when a write has failed, which nobody asked for yet.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Entries handed on so far.
     pub fn entries(&self) -> u64 {
-        self.upper.desk.entries
+        self.shard.upper.desk.entries
     }
 
-    /// What the writer holds so far, in numbers.
+    /// What was counted so far.
     pub fn summary(&self) -> &har::Summary {
-        self.upper.desk.writer.summary()
+        self.shard.upper.desk.maker.summary()
     }
 
-    /// A writer with all entries that are over, to be written with the spool of the engine while that goes on.
-    pub fn snapshot(&mut self) -> (har::Writer, &mut Spool) {
-        let desk = &mut self.upper.desk;
-        (desk.writer.snapshot(), &mut desk.spool)
+    /// A writer with all entries that are over, and what was counted of them, to be written while the engine goes on.
+    pub fn snapshot(&mut self) -> (har::Writer, har::Totals) {
+        self.tell();
+        (self.writer.snapshot(), self.shard.upper.desk.maker.totals().clone())
     }
 
     /// Forgets the entries that are over, after a snapshot of them was written; connections go on.
     pub fn forget(&mut self) {
-        self.upper.desk.writer.forget();
+        self.tell();
+        self.writer.forget();
+        self.shard.upper.desk.maker.forget();
     }
 
-    /// The capture ends: all connections are closed. What is left is the writer, its spool, and what was seen besides.
-    pub fn finish(mut self) -> Result<(har::Writer, Spool, Seen), har::WriteError> {
-        self.net.finish();
-        let Self { net, tcp, upper, anomalies, .. } = &mut self;
-        tcp.finish(&mut |slot, facts, event| upper.tcp(slot, facts, event));
-        upper.finish();
-        let keep = upper.options.limits.anomalies_kept;
-        anomalies.merge(net.anomalies(), keep);
-        anomalies.merge(upper.dns_anomalies(), keep);
-        let seen = Seen {
-            anomalies: std::mem::take(anomalies),
-            unsupported: net.unsupported().to_vec(),
-            repeated: net.repeated(),
-            encrypted_frames: net.encrypted(),
-        };
-        match self.failure() {
+    /// The capture ends: all connections are closed.
+    pub fn finish(mut self) -> Result<Finished, har::WriteError> {
+        let mut seen = self.front.finish();
+        let mut rest = self.shard.finish();
+        seen.anomalies.merge(&rest.anomalies, self.keep);
+        self.writer.take(std::slice::from_mut(&mut rest.news))?;
+        match self.failure {
             Some(error) => Err(error),
-            None => Ok((self.upper.desk.writer, self.upper.desk.spool, seen)),
+            None => Ok(Finished { writer: self.writer, totals: rest.totals, seen }),
         }
     }
 }

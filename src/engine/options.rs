@@ -1,6 +1,7 @@
 //! Everything a user can choose about a conversion, set by name: the command line, the C ABI, the preferences of the plugin and
 //! the configuration of the recorder all show this one table.
 
+use super::Share;
 use crate::base::Limits;
 use crate::exchange::KeepBodies;
 use crate::har;
@@ -21,6 +22,8 @@ pub struct Options {
     pub keep: KeepBodies,
     /// The HAR itself.
     pub har: har::Options,
+    /// The part of the traffic that is of interest; all when `None`.
+    pub share: Option<Share>,
 }
 
 /// Kind of an option's value, as text.
@@ -101,8 +104,8 @@ pub const OPTIONS: &[Spec] = &[
         Value::Switch(on) => |options| options.keep.responses = on),
     spec!("max-body-size", Kind::Bytes, "256m", "Leave out bodies larger than this after decoding",
         Value::Bytes(bytes) => |options| options.limits.body = bytes),
-    spec!("memory", Kind::Bytes, "64m", "Memory for connections, bodies and streams that wait; the rest goes to a temporary file",
-        Value::Bytes(bytes) => |options| options.limits.memory = usize::try_from(bytes).unwrap_or(usize::MAX)),
+    spec!("memory", Kind::Bytes, "128m", "Memory of the whole run, at most; what does not fit goes to a temporary file",
+        Value::Bytes(bytes) => |options| options.limits.share_memory(usize::try_from(bytes).unwrap_or(usize::MAX))),
     spec!("pages", Kind::Switch, "true", "Sort entries onto pages; without, one page holds all",
         Value::Switch(on) => |options| options.har.pages = on),
     spec!("keep-unfulfilled", Kind::Switch, "true", "Keep requests that were never answered",

@@ -1,12 +1,14 @@
 //! One QUIC connection on its way through the engine: HTTP/3 on its streams, and what is known about it.
 
 use super::flow::Ledger;
+use super::horizon::fresh;
 use super::layer::{Done, Shared, Tunnels};
-use crate::base::Stamp;
+use crate::base::{Stamp, Timestamp};
 use crate::exchange::{Connection, ConnectionId, QuicFacts, Tracker, TransportFacts};
 use crate::http::{Abort, HttpEvent, h3};
 use crate::quic::{CloseReason, Facts};
 use crate::tcp::{Side, StreamEvent};
+use crate::tls::Decryption;
 
 /// A QUIC connection.
 pub(super) struct QuicFlow {
@@ -80,6 +82,14 @@ impl QuicFlow {
         self.ledger.number = shared.number;
     }
 
+    /// When the oldest thing came that may become the start of an entry.
+    pub(super) fn pending_since(&self, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+        let Web { connection, tracker, tunnels } = self.web.as_ref()?;
+        let fresh = self.ledger.fresh(facts.opened, facts.established, is_pending(facts), now);
+        let held = connection.pending_since().into_iter().chain(tracker.pending_since());
+        held.chain(tunnels.pending_since()).chain(fresh).min()
+    }
+
     /// What is known about the connection now.
     pub(super) fn connection(&self, facts: &Facts, keep: usize) -> Connection {
         let mut connection = from_facts(facts);
@@ -90,6 +100,16 @@ impl QuicFlow {
         }
         connection
     }
+}
+
+/// When a connection opened whose first request may still count its handshake.
+pub(super) fn fresh_since(facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+    fresh(facts.opened, facts.established, is_pending(facts), now)
+}
+
+/// True while secrets may still come.
+fn is_pending(facts: &Facts) -> bool {
+    matches!(facts.tls.decryption, Decryption::Pending)
 }
 
 /// What is known of a connection none of whose streams was read.

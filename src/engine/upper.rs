@@ -1,17 +1,16 @@
-//! What stands above the transports: flows, name lookups, and the writer they end in.
+//! What stands above the transports: flows, name lookups, and what the writer is told of them.
 
 use std::collections::HashSet;
-use std::io::Write;
 
 use foldhash::fast::RandomState;
 
 use super::Options;
 use super::flow::{self, Flow, Ledger};
+use super::horizon::{Floors, Way};
 use super::layer::Shared;
 use super::quic::{self as quic_flow, QuicFlow};
 use crate::base::{Anomalies, Budget, FrameNumber, Spool, Timestamp};
-use crate::capture::Frame;
-use crate::dns::{self, Dns, DnsStream};
+use crate::dns::{self, Dns, DnsStream, Lookup};
 use crate::exchange::{Connection, Exchange};
 use crate::har;
 use crate::net::{FlowKey, Packet};
@@ -43,17 +42,19 @@ enum Over {
 pub(super) struct Desk {
     budget: Budget,
     pub(super) spool: Spool,
-    pub(super) writer: har::Writer,
-    /// Where entries go as lines at once; without, they wait in the spool for their order.
-    lines: Option<Box<dyn Write + Send>>,
+    pub(super) maker: har::Maker,
+    /// What the writer was not told yet.
+    pub(super) news: har::News,
+    /// What connections hold back.
+    pub(super) floors: Floors,
     /// Who is told of exchanges instead of the writer.
-    pub(super) observer: Option<super::Observer>,
-    /// The first line that could not be written.
-    pub(super) failure: Option<har::WriteError>,
-    /// Entries handed to the writer.
+    observer: Option<(super::Observer, har::Briefs)>,
+    /// Exchanges handed on.
     pub(super) entries: u64,
+    /// The frame that is being read.
+    pub(super) frame: FrameNumber,
     /// Comment of the frame that is being read.
-    comment: Option<(FrameNumber, String)>,
+    pub(super) comment: Option<(FrameNumber, String)>,
 }
 
 /// Exchanges that came out of one step, with the TLS session they came through.
@@ -71,67 +72,85 @@ impl Desk {
             connection.tls = tls.or(connection.tls);
             ledger.enter(&mut exchange);
             self.entries += 1;
-            let Self { writer, spool, lines, observer, failure, .. } = self;
-            if let Some(observer) = observer {
-                if let Some(brief) = writer.brief(&exchange, &connection) {
-                    observer(brief);
+            let Self { maker, spool, news, observer, frame, .. } = self;
+            match observer {
+                Some((observer, briefs)) => briefs.brief(&exchange, &connection).into_iter().for_each(observer),
+                None => {
+                    let entry = maker.exchange(exchange, &connection, *frame, spool);
+                    entry.into_iter().for_each(|entry| news.enter(entry, spool));
                 }
-                continue;
-            }
-            match lines {
-                Some(out) => {
-                    if let Err(error) = writer.exchange_line(exchange, &connection, spool, out) {
-                        failure.get_or_insert(error);
-                    }
-                }
-                None => writer.exchange(exchange, &connection, spool),
             }
         }
     }
 
+    fn lookup(&mut self, lookup: Lookup) {
+        match &mut self.observer {
+            Some((_, briefs)) => briefs.lookup(lookup),
+            None => self.news.lookups.push(lookup),
+        }
+    }
+
     fn closed(&mut self, connection: &Connection) {
-        self.writer.connection_closed(connection, &mut self.spool);
+        if self.observer.is_none() {
+            self.news.closed.push(self.maker.closed(connection, self.frame));
+        }
+    }
+
+    /// Takes the comment of the frame that is being read.
+    fn take_comment(&mut self) -> Option<(FrameNumber, String)> {
+        self.comment.take_if(|(frame, _)| *frame == self.frame)
     }
 }
 
 impl Upper {
-    pub(super) fn new(
-        options: Options,
-        budget: Budget,
-        keys: KeyLog,
-        spool: Spool,
-        lines: Option<Box<dyn Write + Send>>,
-    ) -> Self {
+    pub(super) fn new(options: Options, budget: Budget, keys: KeyLog, spool: Spool) -> Self {
         let limits = &options.limits;
-        let writer = har::Writer::new(options.har.clone(), limits.clone());
         Self {
             dns: Dns::new(limits, &budget),
             quic: quic::Connections::new(limits, &budget),
             udp_flows: HashSet::default(),
             flows: Vec::new(),
             quic_flows: Vec::new(),
-            desk: Desk { budget, spool, writer, lines, observer: None, failure: None, entries: 0, comment: None },
+            desk: Desk {
+                budget,
+                spool,
+                maker: har::Maker::new(&options.har, limits),
+                news: har::News::default(),
+                floors: Floors::default(),
+                observer: None,
+                entries: 0,
+                frame: FrameNumber::default(),
+                comment: None,
+            },
             options,
             keys,
         }
     }
 
-    /// Remembers the comment of a frame until its packet finds its connection.
-    pub(super) fn comment(&mut self, frame: &Frame<'_>) {
-        self.desk.comment = frame.comment.map(|text| (frame.number, text.to_owned()));
+    /// Tells an observer of exchanges, and makes no entries.
+    pub(super) fn observe(&mut self, observer: super::Observer) {
+        self.desk.observer = Some((observer, har::Briefs::new(&self.options.har, &self.options.limits)));
     }
 
     pub(super) fn udp(&mut self, packet: &Packet<'_>) {
         let (key, _) = FlowKey::new(packet.source, packet.destination);
         if !self.udp_flows.contains(&key) && self.udp_flows.len() < self.options.limits.connections {
             self.udp_flows.insert(key);
-            self.desk.writer.udp_opened(packet.stamp.frame);
+            // Only what begins with a long header may become a QUIC connection (RFC 9000 §17.2).
+            let may_be_quic = packet.payload.first().is_some_and(|first| first & 0x80 != 0);
+            if self.options.share.is_none() {
+                self.desk.news.udp.push((packet.stamp.frame, may_be_quic));
+            }
         }
         if packet.source.port == dns::PORT || packet.destination.port == dns::PORT {
-            let writer = &mut self.desk.writer;
-            self.dns.push_udp(packet, &mut |lookup| writer.lookup(lookup));
+            let desk = &mut self.desk;
+            self.dns.push_udp(packet, &mut |lookup| desk.lookup(lookup));
             return;
         }
+        self.quic(packet);
+    }
+
+    pub(super) fn quic(&mut self, packet: &Packet<'_>) {
         let Self { options, keys, quic, quic_flows, desk, .. } = self;
         quic.push(packet, keys, &mut |slot, facts, event| {
             quic_event(options, keys, quic_flows, desk, slot, facts, event);
@@ -139,18 +158,52 @@ impl Upper {
     }
 
     pub(super) fn tcp(&mut self, slot: Slot, facts: &Facts, event: TcpEvent<'_>) {
+        let floors = &mut self.desk.floors;
         match event {
             TcpEvent::Open => {
                 if self.flows.len() <= slot.index() {
                     self.flows.resize_with(slot.index() + 1, || None);
                 }
-                if !facts.is_continued {
-                    self.desk.writer.tcp_opened(facts.first.frame);
+                // Only who sees all connections can count them.
+                if !facts.is_continued && self.options.share.is_none() {
+                    self.desk.news.tcp.push(facts.first.frame);
                 }
+                floors.touch(Way::Tcp(slot.0), facts.first.time);
             }
-            TcpEvent::Stream(side, event) => self.stream(slot, facts, side, event),
-            TcpEvent::Close(reason) => self.close(slot, facts, reason),
+            TcpEvent::Stream(side, event) => {
+                floors.touch(Way::Tcp(slot.0), event.time());
+                self.stream(slot, facts, side, event);
+            }
+            TcpEvent::Close(reason) => {
+                self.close(slot, facts, reason);
+                self.desk.floors.remove(Way::Tcp(slot.0));
+            }
         }
+    }
+
+    /// The connection of a slot, once it carried a byte of something that may be the web.
+    pub(super) fn flow(&self, slot: Slot) -> Option<&Flow> {
+        match self.flows.get(slot.index())?.as_ref()? {
+            Over::Web(flow) => Some(flow),
+            Over::Dns(_) => None,
+        }
+    }
+
+    /// When the oldest thing of a QUIC connection came that may become the start of an entry.
+    pub(super) fn quic_since(&self, slot: u32, now: Timestamp) -> Option<Timestamp> {
+        let facts = self.quic.facts(quic::Slot(slot))?;
+        let waiting = self.quic.pending_since(quic::Slot(slot));
+        let flow = self.quic_flows.get(slot as usize).and_then(Option::as_ref);
+        let since = match flow {
+            Some(flow) => flow.pending_since(facts, now),
+            None => quic_flow::fresh_since(facts, now),
+        };
+        since.into_iter().chain(waiting).min()
+    }
+
+    /// When the oldest question was asked that may still be answered.
+    pub(super) fn lookups_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.dns.pending_since(now)
     }
 
     fn stream(&mut self, slot: Slot, facts: &Facts, side: Side, event: StreamEvent<'_>) {
@@ -166,9 +219,9 @@ impl Upper {
             None => place.insert(Over::Web(Box::new(Flow::new()))),
         };
         match over {
-            Over::Dns(stream) => stream.push(side, event, &mut |lookup| desk.writer.lookup(lookup)),
+            Over::Dns(stream) => stream.push(side, event, &mut |lookup| desk.lookup(lookup)),
             Over::Web(flow) => {
-                if let Some((frame, text)) = desk.comment.take() {
+                if let Some((frame, text)) = desk.take_comment() {
                     flow.ledger.comment(frame, text);
                 }
                 let mut done = Done::new();
@@ -197,7 +250,7 @@ impl Upper {
                 desk.closed(&flow.connection(facts, keep));
             }
             Some(Over::Dns(mut stream)) => {
-                stream.finish(&mut |lookup| desk.writer.lookup(lookup));
+                stream.finish(&mut |lookup| desk.lookup(lookup));
                 desk.closed(&Connection { protocol: "DNS".to_owned(), ..flow::from_facts(facts) });
             }
             None => desk.closed(&flow::from_facts(facts)),
@@ -211,16 +264,18 @@ impl Upper {
     }
 
     /// Closes QUIC connections that were idle for long.
-    pub(super) fn expire_quic(&mut self, now: Timestamp) {
+    pub(super) fn expire_quic(&mut self, now: Timestamp, idle: u64) {
         let Self { options, keys, quic, quic_flows, desk, .. } = self;
-        quic.expire(now, &mut |slot, facts, event| quic_event(options, keys, quic_flows, desk, slot, facts, event));
+        quic.expire(now, idle, &mut |slot, facts, event| {
+            quic_event(options, keys, quic_flows, desk, slot, facts, event)
+        });
     }
 
     /// The capture ends.
     pub(super) fn finish(&mut self) {
         let Self { options, keys, quic, quic_flows, desk, dns, .. } = self;
         quic.finish(keys, &mut |slot, facts, event| quic_event(options, keys, quic_flows, desk, slot, facts, event));
-        dns.finish(&mut |lookup| desk.writer.lookup(lookup));
+        dns.finish(&mut |lookup| desk.lookup(lookup));
     }
 
     pub(super) fn dns_anomalies(&self) -> &Anomalies {
@@ -243,7 +298,14 @@ fn quic_event(
     }
     let Some(place) = flows.get_mut(index) else { return };
     let keep = options.limits.anomalies_kept;
-    let comment = desk.comment.take();
+    let way = Way::Quic(slot.0);
+    match &event {
+        QuicEvent::Open => desk.floors.touch(way, facts.first.time),
+        QuicEvent::Stream(_, _, event) => desk.floors.touch(way, event.time()),
+        QuicEvent::StreamReset { stamp, .. } => desk.floors.touch(way, stamp.time),
+        QuicEvent::Close(_) => desk.floors.remove(way),
+    }
+    let comment = desk.take_comment();
     let mut shared = desk.shared(options, keys);
     let mut done = Done::new();
     let mut sink = |exchange, tls: Option<&TlsInfo>| done.push((exchange, tls.cloned()));

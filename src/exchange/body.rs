@@ -4,13 +4,16 @@ use std::ops::ControlFlow;
 
 use super::coding::{Codings, Stop};
 use super::model::{Body, BodyEnd, Kept};
-use crate::base::spool::Extent;
-use crate::base::{Budget, Lease, Limits, Span, Spool};
+use crate::base::{Budget, Lease, Limits, Span, Spool, Stored};
 use crate::http::Headers;
 use crate::tcp::Chunk;
 
-/// Decoded bytes held in memory before they go to the spool.
-const MEMORY_PART: usize = 256 << 10;
+/// Decoded bytes held in memory before they go to the spool: most content never does.
+const MEMORY_PART: usize = 1 << 20;
+/// The same while memory is scarce.
+const TIGHT_PART: usize = 128 << 10;
+/// Room made for content that a head announces; what comes makes more.
+const EXPECTED: usize = 256 << 10;
 /// Decoded bytes below which nothing is called a bomb.
 const BOMB_FLOOR: u64 = 4 << 20;
 
@@ -31,8 +34,9 @@ pub(super) struct Collector {
     wants_bytes: bool,
     max: u64,
     ratio: u64,
-    spooled: Vec<Extent>,
+    spooled: Vec<Stored>,
     tail: Vec<u8>,
+    budget: Budget,
     lease: Lease,
 }
 
@@ -57,6 +61,7 @@ impl Collector {
             ratio: limits.body_ratio,
             spooled: Vec::new(),
             tail: Vec::new(),
+            budget: budget.clone(),
             lease: budget.lease(),
         }
     }
@@ -64,7 +69,7 @@ impl Collector {
     /// Makes room for content of a stated length.
     pub(super) fn expect(&mut self, len: u64) {
         if self.wants_bytes && self.codings.is_identity() && len <= self.max {
-            self.tail.reserve_exact(len.min(MEMORY_PART as u64) as usize);
+            self.tail.reserve_exact(len.min(EXPECTED as u64) as usize);
         }
     }
 
@@ -128,7 +133,8 @@ impl Collector {
             self.spooled = Vec::new();
             return;
         }
-        if self.tail.len() + bytes.len() > MEMORY_PART && !self.tail.is_empty() {
+        let part = if self.budget.is_tight() { TIGHT_PART } else { MEMORY_PART };
+        if self.tail.len() + bytes.len() > part && !self.tail.is_empty() {
             self.spooled.push(spool.append(&self.tail));
             self.tail.clear();
         }
@@ -145,7 +151,7 @@ impl Collector {
     }
 
     fn account(&mut self) {
-        let spooled = self.spooled.capacity() * size_of::<Extent>();
+        let spooled = self.spooled.capacity() * size_of::<Stored>();
         self.lease.set(self.tail.capacity() + spooled + self.codings.memory());
     }
 
@@ -187,7 +193,7 @@ mod tests {
         let mut headers = Headers::default();
         headers.push(b"Content-Encoding", coding.as_bytes());
         let budget = Budget::new(1 << 30);
-        let mut spool = Spool::new(1 << 20, None);
+        let mut spool = Spool::new(None);
         let mut collector = Collector::new(&headers, wants, limits, &budget);
         for piece in pieces {
             match piece {
@@ -200,8 +206,8 @@ mod tests {
         }
         let body = collector.finish(true, Span::default(), &mut spool, &mut |_, _| {});
         let (mut all, mut part) = (Vec::new(), Vec::new());
-        for extent in &body.kept.spooled {
-            spool.read(*extent, &mut part).unwrap();
+        for stored in &body.kept.spooled {
+            stored.read(0, u64::MAX, &mut part).unwrap();
             all.extend_from_slice(&part);
         }
         all.extend_from_slice(&body.kept.tail);

@@ -1,7 +1,6 @@
 //! What the exchange floor hands on: one request, its response, and what was inside them.
 
-use crate::base::spool::Extent;
-use crate::base::{Anomalies, Lease, Stamp};
+use crate::base::{Anomalies, Lease, Spool, Stamp, Stored};
 use crate::http::{Abort, Headers, RequestHead, ResponseHead, StreamId, Upgrade};
 use crate::tcp::Side;
 
@@ -138,11 +137,22 @@ pub enum BodyEnd {
 #[derive(Debug)]
 pub struct Kept {
     /// Parts in the spool, in order; they come first.
-    pub spooled: Vec<Extent>,
+    pub spooled: Vec<Stored>,
     /// The last part.
     pub tail: Vec<u8>,
     /// What `tail` holds of the budget.
     pub lease: Lease,
+}
+
+impl Kept {
+    /// Lets the last part of content that is in the spool follow it there.
+    pub fn settle(&mut self, spool: &mut Spool) {
+        if !self.spooled.is_empty() && !self.tail.is_empty() {
+            self.spooled.push(spool.append(&self.tail));
+            self.tail = Vec::new();
+            self.lease.set(0);
+        }
+    }
 }
 
 /// A message inside the bodies of an exchange.

@@ -6,7 +6,7 @@ use super::body::Collector;
 use super::messages::Interpreter;
 use super::model::{Exchange, Informational, Outcome, Request, Response};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Spool, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Spool, Stamp, Timestamp};
 use crate::http::{Abort, Headers, HttpEvent, HttpEventKind, RequestHead, ResponseHead, StreamId, Upgrade};
 use crate::tcp::{Chunk, Side};
 
@@ -111,6 +111,11 @@ impl Tracker {
                 }
             }
         }
+    }
+
+    /// When the oldest exchange began that is not over.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        self.open.values().map(|open| open.request.start.time).min()
     }
 
     fn begin(&mut self, stream: StreamId, head: Box<RequestHead>, pushed_on: Option<StreamId>, next: &mut u32) {
@@ -374,7 +379,7 @@ mod tests {
     fn a_request_that_will_not_be_answered_is_handed_on_when_that_is_known() {
         let budget = Budget::new(1 << 20);
         let mut tracker = Tracker::new(&Limits::default(), &budget, KeepBodies::default(), false);
-        let (mut spool, mut next, mut done) = (Spool::new(1 << 20, None), 0, Vec::new());
+        let (mut spool, mut next, mut done) = (Spool::new(None), 0, Vec::new());
         let stamp = |at| Stamp { frame: FrameNumber(at), time: Timestamp(at as i64) };
         for at in 1..=1000 {
             let head = RequestHead {

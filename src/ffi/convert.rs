@@ -18,7 +18,16 @@ impl Inner {
         let stop = Arc::new(AtomicBool::new(false));
         let options = self.options.clone();
         let secrets = UserSecrets { key_logs, ..UserSecrets::default() };
-        let job = Job { captures, target, format: Format::Har, secrets, options, temporary: None, stop: stop.clone() };
+        let job = Job {
+            captures,
+            target,
+            format: Format::Har,
+            secrets,
+            options,
+            temporary: None,
+            jobs: 0,
+            stop: stop.clone(),
+        };
         let watch = self.watch;
         let report = run(&job, &mut |progress| {
             if !watch.goes_on(Phase::Reading, progress.read, progress.total.unwrap_or(0)) {

@@ -24,6 +24,7 @@ pub(super) enum Status {
     Temporary = -7,
     KeyLog = -8,
     Panic = -9,
+    System = -10,
 }
 
 /// A status that is not [`Status::Ok`], and what to tell people.
@@ -50,6 +51,7 @@ impl From<RunError> for Fault {
             RunError::Secrets { .. } | RunError::Psk(_) => Status::KeyLog,
             RunError::Output { .. } | RunError::OverwritesCapture(_) => Status::Output,
             RunError::Spool { .. } => Status::Temporary,
+            RunError::Thread(_) => Status::System,
         };
         Self::new(status, error.to_string())
     }

@@ -23,6 +23,17 @@ impl Agents {
         }
     }
 
+    /// Adds what another count holds.
+    pub fn merge(&mut self, other: Agents) {
+        for (agent, count) in other.counts {
+            if let Some(known) = self.counts.get_mut(&agent) {
+                *known += count;
+            } else if self.counts.len() < MOST {
+                self.counts.insert(agent, count);
+            }
+        }
+    }
+
     /// Values and counts, the most used first.
     pub fn ranked(self) -> Vec<(String, u64)> {
         let mut all: Vec<_> = self.counts.into_iter().collect();

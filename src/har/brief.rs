@@ -1,13 +1,15 @@
 //! What an analyzer shows of an entry beside its packets: no text of the HAR is made for it.
 
 use super::entry;
-use super::lookup::Waited;
+use super::lookup::{Lookups, Waited};
+use super::options::Options;
+use super::page::Pages;
 use super::sanitise::Sanitiser;
 use super::target;
 use super::timings::{Moments, Phases};
-use super::writer::Writer;
-use crate::base::FrameNumber;
 use crate::base::anomaly::AnomalyKind;
+use crate::base::{FrameNumber, Limits};
+use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange};
 use crate::http::Upgrade;
 
@@ -36,17 +38,37 @@ pub struct Brief {
     pub anomalies: Vec<AnomalyKind>,
 }
 
-impl Writer {
-    /// An exchange in brief, instead of handing it in as an entry. Nothing when it would become none.
+/// Makes briefs of exchanges, with the lookups and pages that are known by then.
+#[derive(Debug)]
+pub struct Briefs {
+    lookups: Lookups,
+    pages: Pages,
+}
+
+impl Briefs {
+    /// Nothing seen yet.
+    pub fn new(options: &Options, limits: &Limits) -> Self {
+        Self { lookups: Lookups::new(limits.lookups), pages: Pages::new(options, String::new()) }
+    }
+
+    /// A name lookup.
+    pub fn lookup(&mut self, lookup: Lookup) {
+        self.lookups.insert(lookup);
+    }
+
+    /// An exchange in brief. Nothing when it would become no entry.
     pub fn brief(&mut self, exchange: &Exchange, connection: &Connection) -> Option<Brief> {
         let head = &exchange.request.head;
         let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
         let url = target::url(head, exchange.secure, is_websocket, connection.server)?;
         let (moments, fault) = Moments::of(exchange, connection);
-        let waited = moments.connect.and_then(|(opened, _)| self.waited(connection, target::host(&url), opened));
+        let ends = (connection.client.address, connection.server.address);
+        let waited =
+            moments.connect.and_then(|(opened, _)| self.lookups.claim(ends.0, ends.1, target::host(&url), opened));
         let phases = moments.phases(waited.map(|Waited { span, .. }| span));
         let visit = entry::visit(exchange, connection, &url, &Sanitiser::default());
-        let page = self.page(&visit, &phases);
+        let (page, _) = self.pages.place(&visit, phases.start, phases.start.saturating_add(phases.total));
+        self.pages.json.clear();
         let mut anomalies: Vec<AnomalyKind> = exchange.anomalies.sorted().iter().map(|seen| seen.kind).collect();
         anomalies.extend(fault.filter(|fault| !anomalies.contains(fault)));
         let response = exchange.response.as_ref();

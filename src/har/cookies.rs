@@ -10,14 +10,20 @@ use crate::http::Headers;
 
 /// Pairs of the Cookie fields ([RFC 6265 §4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2)); one without `=` has an empty value.
 pub fn request_cookies(out: &mut Vec<u8>, headers: &Headers) {
-    let fields: Vec<_> = headers.all("cookie").map(field_text).collect();
-    let pairs = fields.iter().flat_map(|field| field.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
-    array(out, pairs, |out, pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let mut object = Object::open(out);
-        object.string("name", name.trim()).string("value", value.trim());
-        object.close();
-    });
+    out.push(b'[');
+    let mut is_first = true;
+    for field in headers.all("cookie").map(field_text) {
+        for pair in field.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let mut object = Object::open(out);
+            object.string("name", name.trim()).string("value", value.trim());
+            object.close();
+        }
+    }
+    out.push(b']');
 }
 
 /// The cookies that a response sets; Max-Age is counted from `now` and rules over Expires

@@ -7,44 +7,31 @@ use url::Url;
 
 use super::content::{self, Form, Nature};
 use super::cookies;
-use super::draft::Draft;
+use super::draft::{Draft, Text};
 use super::facts;
 use super::form;
 use super::headers::{Message, field_text, headers};
 use super::json::{Object, array, epoch_seconds};
 use super::late::Late;
 use super::messages::{is_grpc, messages};
-use super::options::Options;
 use super::page::{Kind, Visit};
 use super::sanitise::Sanitiser;
-use super::target::{self, host};
-use super::timings::Moments;
-use crate::base::Spool;
+use super::subject::{Subject, is_kept, is_whole};
+use super::target;
 use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response, TransportFacts};
 use crate::http::{Abort, Headers, Upgrade, Version};
-
-/// Bodies up to this size are looked at whole: for form parameters, and for cleaning.
-const WHOLE: usize = 4 << 20;
 
 /// An entry that is ready but for what depends on the whole capture.
 #[derive(Debug)]
 pub struct Ready {
-    /// Its members, as pieces of a [`Draft`].
-    pub pieces: Vec<u8>,
-    /// Its late members, as JSON of [`Late`].
-    pub late: Vec<u8>,
-    /// When things happened.
-    pub moments: Moments,
-    /// The host as the client looked it up.
-    pub host: String,
-    /// `httpVersion`.
-    pub version: &'static str,
+    /// Its members.
+    pub text: Text,
+    /// What its late members are made of.
+    pub late: Late,
 }
 
-/// What became of an exchange.
+/// Why an exchange becomes no entry.
 pub enum Made {
-    /// An entry.
-    Entry(Box<Ready>),
     /// The user's filters left it out.
     Filtered,
     /// It would have spoiled the file.
@@ -52,38 +39,12 @@ pub enum Made {
 }
 
 /// Makes an entry.
-pub fn make(
-    exchange: &mut Exchange,
-    connection: &Connection,
-    options: &Options,
-    keep: usize,
-    spool: &mut Spool,
-) -> io::Result<Made> {
-    let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
-    let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
-    let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server) else {
-        return Ok(Made::Refused);
-    };
-    let host_name = host(&url).to_owned();
-    if (options.only_selected && !exchange.selected) || !options.lets_pass(&host_name, url.as_str()) {
-        return Ok(Made::Filtered);
-    }
-    sanitiser.url(&mut url);
-    let (moments, fault) = Moments::of(exchange, connection);
-    if let Some(fault) = fault
-        && exchange.anomalies.count(fault) == 0
-    {
-        exchange.anomalies.note(fault, Some(exchange.request.start), keep);
-    }
-    let writing = Writing { exchange, connection, options, sanitiser, url: &url };
-    let mut draft = Draft::new(spool);
-    writing.request(&mut draft)?;
-    writing.response(&mut draft)?;
-    writing.rest(&mut draft);
-    let Some(pieces) = draft.finish() else { return Ok(Made::Refused) };
-    let late = serde_json::to_vec(&writing.late(moments)).map_err(io::Error::from)?;
-    let version = writing.version();
-    Ok(Made::Entry(Box::new(Ready { pieces, late, moments, host: host_name, version })))
+pub fn make(subject: &Subject<'_>) -> io::Result<Option<Ready>> {
+    let mut draft = Draft::new();
+    subject.request(&mut draft)?;
+    subject.response(&mut draft)?;
+    subject.rest(&mut draft);
+    Ok(draft.finish().map(|text| Ready { text, late: subject.late() }))
 }
 
 /// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.
@@ -103,15 +64,7 @@ pub fn version(exchange: &Exchange) -> &'static str {
     }
 }
 
-struct Writing<'a> {
-    exchange: &'a Exchange,
-    connection: &'a Connection,
-    options: &'a Options,
-    sanitiser: Sanitiser,
-    url: &'a Url,
-}
-
-impl Writing<'_> {
+impl Subject<'_> {
     fn version(&self) -> &'static str {
         version(self.exchange)
     }
@@ -120,13 +73,13 @@ impl Writing<'_> {
         headers(out, fields, message, &self.sanitiser, self.options.mitmproxy_safe);
     }
 
-    fn request(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn request(&self, draft: &mut Draft) -> io::Result<()> {
         let request = &self.exchange.request;
         let head = &request.head;
         draft.text.extend_from_slice(b"\"request\":");
         let mut object = Object::open(&mut draft.text);
-        object.string("method", &method(&head.method));
-        object.string("url", &target::shown(self.url, head));
+        object.string("method", &method_text(&head.method));
+        object.string("url", &target::shown(&self.url, head));
         object.string("httpVersion", self.version());
         self.fields(object.key("headers"), &head.headers, Message::Request);
         let query = url::form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());
@@ -139,17 +92,15 @@ impl Writing<'_> {
             cookies::request_cookies(out, &head.headers);
         }
         object.plain("headersSize", head.size).plain("bodySize", request.body.wire_size);
-        if let Outcome::Aborted(reason) = request.outcome
-            && self.exchange.response.is_some()
-        {
-            object.string("_error", &error(reason));
+        if let Some(error) = self.request_error() {
+            object.string("_error", &error);
         }
         self.pseudo_fields(&mut object);
         if !request.trailers.is_empty() {
             self.fields(object.key("_trailers"), &request.trailers, Message::Request);
         }
         let body = &request.body;
-        if self.exchange.upgrade.is_none() && (body.wire_size > 0 || body.size > 0 || body.has_gap) {
+        if self.has_post_data() {
             object.key("postData");
             self.post_data(draft, body)?;
         }
@@ -179,14 +130,13 @@ impl Writing<'_> {
         });
     }
 
-    fn post_data(&self, draft: &mut Draft<'_>, body: &Body) -> io::Result<()> {
+    fn post_data(&self, draft: &mut Draft, body: &Body) -> io::Result<()> {
         let request = &self.exchange.request;
         let content_type = request.head.headers.first("content-type").map(field_text).unwrap_or_default();
         let mut object = Object::open(&mut draft.text);
         object.string("mimeType", if content_type.is_empty() { "application/octet-stream" } else { &content_type });
-        let is_whole = body.kept.spooled.is_empty() && body.kept.tail.len() <= WHOLE;
         let params = object.key("params");
-        match form::kind(&content_type).filter(|_| is_whole) {
+        match form::kind(&content_type).filter(|_| is_whole(body)) {
             Some(kind) => form::params(params, &kind, &body.kept.tail, &self.sanitiser),
             None => params.extend_from_slice(b"[]"),
         }
@@ -202,26 +152,17 @@ impl Writing<'_> {
     }
 
     /// Writes `text` and `encoding`, unless the body was not kept.
-    fn text(&self, draft: &mut Draft<'_>, body: &Body, content_type: &str) -> io::Result<bool> {
-        if matches!(body.end, BodyEnd::Dropped | BodyEnd::TooLarge | BodyEnd::Bomb)
-            && body.kept.tail.is_empty()
-            && body.kept.spooled.is_empty()
-        {
+    fn text(&self, draft: &mut Draft, body: &Body, content_type: &str) -> io::Result<bool> {
+        if !is_kept(body) {
             return Ok(false);
         }
         let tail = &body.kept.tail;
-        if self.sanitiser.is_strict() {
-            let whole = (body.kept.spooled.is_empty() && tail.len() <= WHOLE).then_some(tail.as_slice());
-            if body.size > 0
-                && let Some(clean) = self.sanitiser.body(content_type, whole)
-            {
-                Object::resume(&mut draft.text).key("text");
-                draft.string(&clean);
-                return Ok(true);
-            }
+        if let Some(clean) = self.clean(body, content_type) {
+            Object::resume(&mut draft.text).key("text");
+            draft.string(&clean);
+            return Ok(true);
         }
-        let nature = content::nature(draft.spool, &body.kept)?;
-        let form = self.form(draft.spool, body, nature, content_type)?;
+        let form = self.form(body, content::nature(&body.kept)?, content_type)?;
         let mut object = Object::resume(&mut draft.text);
         if form == Form::Base64 {
             object.string("encoding", "base64");
@@ -230,26 +171,24 @@ impl Writing<'_> {
         if body.kept.spooled.is_empty() {
             draft.inside(form, tail);
         } else {
-            let mut parts = body.kept.spooled.clone();
-            parts.push(draft.spool.append(tail));
-            draft.body(form, &parts);
+            draft.body(form, &body.kept.spooled);
         }
         Ok(true)
     }
 
-    fn form(&self, spool: &mut Spool, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
+    fn form(&self, body: &Body, nature: Nature, content_type: &str) -> io::Result<Form> {
         if !self.options.decode_text {
             return Ok(content::exact_form(nature, content_type));
         }
         let mut start = Vec::new();
         match body.kept.spooled.first() {
-            Some(&first) => spool.read(crate::base::spool::Extent { len: first.len.min(1024), ..first }, &mut start)?,
+            Some(first) => first.read(0, 1024, &mut start)?,
             None => start.extend_from_slice(body.kept.tail.get(..1024).unwrap_or(&body.kept.tail)),
         }
         Ok(content::readable_form(nature, content_type, &start))
     }
 
-    fn response(&self, draft: &mut Draft<'_>) -> io::Result<()> {
+    fn response(&self, draft: &mut Draft) -> io::Result<()> {
         draft.text.extend_from_slice(b",\"response\":");
         match &self.exchange.response {
             Some(response) => self.answer(draft, response)?,
@@ -260,11 +199,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn no_answer(&self, draft: &mut Draft<'_>) {
-        let reason = match (self.exchange.unanswered, self.exchange.request.outcome) {
-            (Some((reason, _)), _) | (None, Outcome::Aborted(reason)) => error(reason),
-            (None, Outcome::Complete) => "no response in the capture".into(),
-        };
+    fn no_answer(&self, draft: &mut Draft) {
         let mut object = Object::open(&mut draft.text);
         object.plain("status", 0).string("statusText", "").string("httpVersion", "unknown");
         object.plain("headers", "[]").plain("cookies", "[]");
@@ -272,10 +207,10 @@ impl Writing<'_> {
         content.plain("size", 0).string("mimeType", "x-unknown");
         content.close();
         object.string("redirectURL", "").plain("headersSize", -1).plain("bodySize", -1).plain("_transferSize", 0);
-        object.string("_error", &reason);
+        object.string("_error", &self.response_error().unwrap_or_default());
     }
 
-    fn answer(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn answer(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let head = &response.head;
         let body = &response.body;
         let mut object = Object::open(&mut draft.text);
@@ -292,10 +227,10 @@ impl Writing<'_> {
         }
         let location = head.headers.first("location").map(field_text).unwrap_or_default();
         object.string("redirectURL", &self.sanitiser.url_text(&location));
-        object.plain("headersSize", head.size).plain("bodySize", if head.status == 304 { 0 } else { body.wire_size });
+        object.plain("headersSize", head.size).plain("bodySize", self.body_size(response));
         object.plain("_transferSize", response.wire_size);
-        if let Outcome::Aborted(reason) = response.outcome {
-            object.string("_error", &error(reason));
+        if let Some(error) = self.response_error() {
+            object.string("_error", &error);
         }
         if !response.trailers.is_empty() {
             self.fields(object.key("_trailers"), &response.trailers, Message::Response(None));
@@ -304,21 +239,18 @@ impl Writing<'_> {
         self.content(draft, response)
     }
 
-    fn content(&self, draft: &mut Draft<'_>, response: &Response) -> io::Result<()> {
+    fn content(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let (head, body) = (&response.head, &response.body);
         let content_type = head.headers.first("content-type").map(field_text).unwrap_or_default();
-        let is_head = self.exchange.request.head.method == b"HEAD";
-        // What an upgraded connection carries stands in the messages, or is no content at all.
         let is_upgraded = self.exchange.upgrade.is_some();
-        let has_none = is_head || matches!(head.status, 204 | 304) || is_upgraded;
-        let size = if is_upgraded { 0 } else { body.size };
+        let size = self.content_size(response);
         let mut object = Object::open(&mut draft.text);
         object.plain("size", size);
         object.string("mimeType", if content_type.is_empty() { "x-unknown" } else { &content_type });
         let is_complete = !body.has_gap
             && body.lost == 0
             && matches!(body.end, BodyEnd::Whole | BodyEnd::Dropped | BodyEnd::TooLarge);
-        if is_complete && !has_none && head.status != 206 && response.outcome == Outcome::Complete {
+        if is_complete && !self.is_bare(response) && head.status != 206 && response.outcome == Outcome::Complete {
             object.plain("compression", i128::from(size) - i128::from(body.wire_size));
         }
         if body.has_gap || body.lost > 0 {
@@ -327,14 +259,14 @@ impl Writing<'_> {
         if !is_upgraded && let Some(comment) = body_comment(body) {
             object.string("comment", &comment);
         }
-        if !has_none || size > 0 {
+        if self.has_content(response) {
             self.text(draft, body, &content_type)?;
         }
         draft.text.push(b'}');
         Ok(())
     }
 
-    fn informational(&self, draft: &mut Draft<'_>) {
+    fn informational(&self, draft: &mut Draft) {
         if self.exchange.informational.is_empty() {
             return;
         }
@@ -348,13 +280,12 @@ impl Writing<'_> {
         });
     }
 
-    fn rest(&self, draft: &mut Draft<'_>) {
+    fn rest(&self, draft: &mut Draft) {
         let (exchange, connection) = (self.exchange, self.connection);
         let mut object = Object::resume(&mut draft.text);
         object.plain("cache", "{}");
-        object.string("serverIPAddress", &self.sanitiser.address(connection.server.address).to_string());
-        object.string("connection", &connection.server.port.to_string());
-        object.string("_connectionId", &connection.id.0.0.to_string());
+        object.shown("serverIPAddress", self.sanitiser.address(connection.server.address));
+        object.quoted("connection", connection.server.port).quoted("_connectionId", connection.id.0.0);
         object.plain("_serverPort", connection.server.port);
         if !self.sanitiser.hide_addresses {
             object.plain("_client_port", connection.client.port);
@@ -366,16 +297,14 @@ impl Writing<'_> {
             object.millis("_server_rtt", i64::try_from(rtt / 1000).unwrap_or(i64::MAX));
         }
         object.string("_decrypted", facts::decrypted(connection));
-        if exchange.secure
-            && let Some(tls) = &connection.tls
-        {
+        if let Some(tls) = self.tls() {
             facts::tls(&mut object, tls);
         }
         self.protocol_facts(&mut object);
         facts::loss(&mut object, connection);
         facts::anomalies(&mut object, &exchange.anomalies);
-        if !exchange.comments.is_empty() && !self.sanitiser.is_strict() {
-            object.string("comment", &exchange.comments.join("\n"));
+        if let Some(comment) = self.comment() {
+            object.string("comment", &comment);
         }
         messages(draft, exchange, &self.sanitiser);
     }
@@ -404,18 +333,22 @@ impl Writing<'_> {
         }
     }
 
-    fn late(&self, moments: Moments) -> Late<'_> {
+    /// What waits for the whole capture.
+    pub fn late(&self) -> Late {
         let (exchange, connection) = (self.exchange, self.connection);
         let response = exchange.response.as_ref();
         Late {
-            moments,
+            moments: self.moments,
             arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
             connection: connection.id.0.0,
+            number: exchange.number,
+            stream: None,
+            host: self.moments.connect.is_some().then(|| self.host.clone()),
             client: (connection.client.address, connection.client.port),
             server: (connection.server.address, connection.server.port),
             request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
             response_frames: response.map(|response| (response.start.frame.0, response.end.frame.0)),
-            visit: visit(exchange, connection, self.url, &self.sanitiser),
+            visit: visit(exchange, connection, &self.url, &self.sanitiser),
         }
     }
 }
@@ -431,14 +364,17 @@ fn rank(version: Version) -> u8 {
 }
 
 /// What pages need to know of an exchange.
-pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, sanitiser: &Sanitiser) -> Visit<'a> {
+pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser: &Sanitiser) -> Visit {
     let fields = &exchange.request.head.headers;
     let response = exchange.response.as_ref();
     let referer = fields.first("referer").map(field_text).and_then(|referer| {
+        if !sanitiser.is_strict() && target::is_canonical(&referer) {
+            return Some(referer.into_owned());
+        }
         let mut url = Url::parse(&referer).ok()?;
         url.set_fragment(None);
         sanitiser.url(&mut url);
-        Some(Cow::Owned(url.into()))
+        Some(url.into())
     });
     let kind = page_kind(fields, response);
     let redirect =
@@ -447,13 +383,13 @@ pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, 
             let mut url = url.join(&location).ok()?;
             url.set_fragment(None);
             sanitiser.url(&mut url);
-            Some(Cow::Owned(url.into()))
+            Some(url.into())
         });
     Visit {
         client: connection.client.address,
         url: url.as_str().into(),
         referer,
-        agent: fields.first("user-agent").map(field_text).unwrap_or_default(),
+        agent: fields.first("user-agent").map(field_text).unwrap_or_default().into_owned(),
         kind,
         redirect,
     }
@@ -461,8 +397,16 @@ pub fn visit<'a>(exchange: &'a Exchange, connection: &Connection, url: &'a Url, 
 
 /// `request.method`.
 pub fn method(bytes: &[u8]) -> String {
-    let method = field_text(bytes).to_uppercase();
-    if method.is_empty() { "GET".into() } else { method }
+    method_text(bytes).into_owned()
+}
+
+fn method_text(bytes: &[u8]) -> Cow<'_, str> {
+    let method = field_text(bytes);
+    match method.as_bytes() {
+        [] => "GET".into(),
+        bytes if bytes.iter().all(u8::is_ascii_uppercase) => method,
+        _ => method.to_uppercase().into(),
+    }
 }
 
 /// Whether a request opens a page: by what browsers say ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)), else by Accept and
@@ -480,14 +424,15 @@ fn page_kind(fields: &Headers, response: Option<&Response>) -> Kind {
     }
     let content_type =
         response.and_then(|response| response.head.headers.first("content-type")).map(field_text).unwrap_or_default();
-    let essence = form::essence(&content_type).to_ascii_lowercase();
-    let is_document =
-        matches!(essence.as_str(), "text/html" | "application/xhtml+xml" | "text/xml" | "application/xml");
+    let essence = form::essence(&content_type);
+    let is_document = ["text/html", "application/xhtml+xml", "text/xml", "application/xml"]
+        .iter()
+        .any(|document| essence.eq_ignore_ascii_case(document));
     if is_document { Kind::Document } else { Kind::Other }
 }
 
 /// Chrome's name for what was fetched: by what the request says, else by the type of what came.
-fn resource_type(exchange: &Exchange) -> &'static str {
+pub fn resource_type(exchange: &Exchange) -> &'static str {
     let fields = &exchange.request.head.headers;
     let has = |name: &str| fields.first(name).is_some();
     if exchange.upgrade == Some(Upgrade::WebSocket) {
@@ -542,7 +487,7 @@ fn resource_type(exchange: &Exchange) -> &'static str {
 }
 
 /// Why a message is not complete.
-fn error(reason: Abort) -> Cow<'static, str> {
+pub fn error(reason: Abort) -> Cow<'static, str> {
     match reason {
         Abort::Reset => "connection reset".into(),
         Abort::Closed => "connection closed before the end of the response".into(),
@@ -555,7 +500,7 @@ fn error(reason: Abort) -> Cow<'static, str> {
 }
 
 /// Why a body is not there, or not all of it.
-fn body_comment(body: &Body) -> Option<String> {
+pub fn body_comment(body: &Body) -> Option<String> {
     let why = match &body.end {
         BodyEnd::Whole if !body.has_gap => return None,
         BodyEnd::Whole | BodyEnd::Cut if body.lost > 0 => format!("{} bytes are missing in the capture", body.lost),

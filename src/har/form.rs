@@ -31,7 +31,8 @@ pub fn kind(content_type: &str) -> Option<Form> {
 
 /// The media type without parameters.
 pub fn essence(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
+    let end = content_type.bytes().position(|byte| byte == b';').unwrap_or(content_type.len());
+    content_type.get(..end).unwrap_or_default().trim()
 }
 
 /// A parameter of a media type or disposition, unquoted ([RFC 9110 §5.6.6](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.6)).

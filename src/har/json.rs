@@ -4,43 +4,80 @@ use std::io::Write;
 
 use crate::base::Timestamp;
 
+/// Bytes that are looked at together; the compiler makes vector code of it.
+const BLOCK: usize = 32;
+
 /// Appends `bytes`, which are part of valid UTF-8, escaped for the inside of a JSON string (RFC 8259 §7).
 ///
-/// Runs that need no escape are found in blocks of 32 bytes, which the compiler turns into vector code, then the first byte that
-/// needs one in blocks of 8. A split in the middle of a character does no harm.
+/// A block is copied before it is looked at, and what stands behind its first byte that needs an escape is taken back: so a byte is
+/// read once. A split in the middle of a character does no harm.
 pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     let mut rest = bytes;
-    loop {
-        let clean = clean_prefix(rest);
-        let (run, tail) = rest.split_at(clean);
-        out.extend_from_slice(run);
-        let Some((&byte, after)) = tail.split_first() else { return };
-        escape_byte(out, byte);
-        rest = after;
+    while let Some(block) = rest.first_chunk::<BLOCK>() {
+        out.extend_from_slice(block);
+        match first_special(block) {
+            None => rest = rest.get(BLOCK..).unwrap_or_default(),
+            Some(at) => {
+                out.truncate(out.len() - (BLOCK - at));
+                rest = escape_first(out, rest.get(at..).unwrap_or_default());
+            }
+        }
+    }
+    escape_few(out, rest);
+}
+
+/// Appends less than a block, by words.
+fn escape_few(out: &mut Vec<u8>, bytes: &[u8]) {
+    const WORD: usize = 8;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let Some(word) = rest.first_chunk::<WORD>() else {
+            for &byte in rest {
+                if is_special(byte) {
+                    escape_byte(out, byte);
+                } else {
+                    out.push(byte);
+                }
+            }
+            return;
+        };
+        out.extend_from_slice(word);
+        let found = special_bytes(u64::from_le_bytes(*word));
+        if found == 0 {
+            rest = rest.get(WORD..).unwrap_or_default();
+            continue;
+        }
+        let at = (found.trailing_zeros() / 8) as usize;
+        out.truncate(out.len() - (WORD - at));
+        rest = escape_first(out, rest.get(at..).unwrap_or_default());
     }
 }
 
-fn clean_prefix(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(block) = bytes[at..].first_chunk::<32>() {
-        if block.iter().fold(false, |found, &byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\')) {
-            break;
-        }
-        at += 32;
+/// Escapes the first byte; gives the others.
+fn escape_first<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+    let Some((&byte, rest)) = bytes.split_first() else { return bytes };
+    escape_byte(out, byte);
+    rest
+}
+
+fn is_clean(block: &[u8; BLOCK]) -> bool {
+    !block.iter().fold(false, |found, &byte| found | is_special(byte))
+}
+
+fn first_special(block: &[u8; BLOCK]) -> Option<usize> {
+    if is_clean(block) {
+        return None;
     }
-    while let Some(block) = bytes[at..].first_chunk::<8>() {
-        let found = special_bytes(u64::from_le_bytes(*block));
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    at + bytes[at..].iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len() - at)
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().find_map(|(number, word)| {
+        let found = special_bytes(u64::from_le_bytes(*word));
+        (found != 0).then(|| number * 8 + (found.trailing_zeros() / 8) as usize)
+    })
 }
 
 fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// High bits of the bytes that need an escape; exact for the lowest one, which is all that is asked.
@@ -71,7 +108,15 @@ fn escape_byte(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// True when no byte needs an escape, and all are ASCII that is seen, or spaces.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(true, |is_plain, &byte| is_plain & (b' '..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\'))
+}
+
 /// Appends a JSON string.
+#[inline]
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     escape(out, text.as_bytes());
@@ -92,14 +137,52 @@ pub fn epoch_seconds(out: &mut Vec<u8>, time: Timestamp) {
 }
 
 fn decimal(out: &mut Vec<u8>, sign: &str, value: u64, unit: u64, digits: usize) {
-    let (whole, part) = (value / unit, value % unit);
+    let (whole, mut part) = (value / unit, value % unit);
+    out.extend_from_slice(sign.as_bytes());
+    whole.write(out);
     if part == 0 {
-        put(out, format_args!("{sign}{whole}"));
         return;
     }
-    put(out, format_args!("{sign}{whole}.{part:0digits$}"));
+    out.push(b'.');
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    for digit in out.iter_mut().skip(start).rev() {
+        *digit = b'0' + (part % 10) as u8;
+        part /= 10;
+    }
     while out.last() == Some(&b'0') {
         out.pop();
+    }
+}
+
+/// A value that JSON writes without quotes.
+pub trait Plain {
+    /// Appends it.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {
+        $(impl Plain for $number {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
+            }
+        })*
+    };
+}
+
+numbers!(u8, u16, u32, u64, usize, i32, i64, i128);
+
+impl Plain for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+/// JSON that is ready.
+impl Plain for &str {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
     }
 }
 
@@ -126,26 +209,44 @@ impl<'a> Object<'a> {
         Self { out, is_empty: false }
     }
 
-    /// Writes the key; the value is to follow in the buffer.
+    /// Writes the key, which needs no escape; the value is to follow in the buffer.
+    #[inline(always)]
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        if !self.is_empty {
-            self.out.push(b',');
-        }
+        debug_assert!(!key.bytes().any(is_special), "{key:?} stands in the file as it is");
+        self.out.reserve(key.len() + 4);
+        self.out.extend_from_slice(if self.is_empty { b"\"" } else { b",\"" });
         self.is_empty = false;
-        string(self.out, key);
-        self.out.push(b':');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 
     /// A string member.
+    #[inline]
     pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
         string(self.key(key), value);
         self
     }
 
-    /// A number, `true` or `false`.
-    pub fn plain(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
-        put(self.key(key), format_args!("{value}"));
+    /// A string member of visible ASCII that needs no escape: a number or address as text.
+    pub fn shown(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        put(self.key(key), format_args!("\"{value}\""));
+        self
+    }
+
+    /// A string member with a number in it.
+    pub fn quoted(&mut self, key: &str, value: impl Plain) -> &mut Self {
+        let out = self.key(key);
+        out.push(b'"');
+        value.write(out);
+        out.push(b'"');
+        self
+    }
+
+    /// A number, `true` or `false`, or JSON that is ready.
+    #[inline]
+    pub fn plain(&mut self, key: &str, value: impl Plain) -> &mut Self {
+        value.write(self.key(key));
         self
     }
 
@@ -207,8 +308,10 @@ mod tests {
 
         #[test]
         fn the_first_special_byte_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let expected = bytes.iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len());
-            prop_assert_eq!(clean_prefix(&bytes), expected);
+            for (at, block) in bytes.windows(BLOCK).enumerate() {
+                let first = bytes[at..at + BLOCK].iter().position(|&byte| is_special(byte));
+                prop_assert_eq!(first_special(block.first_chunk().unwrap()), first);
+            }
         }
     }
 

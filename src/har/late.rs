@@ -14,14 +14,20 @@ use super::timings::{Moments, Phases};
 use crate::net::Endpoint;
 
 /// What an entry waits with.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Late<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Late {
     /// When things happened.
     pub moments: Moments,
     /// Nanoseconds since 1970 and wire bytes of response content.
     pub arrivals: Vec<(i64, u64)>,
     /// The connection's first frame.
     pub connection: u64,
+    /// Ordinal of the request on the connection.
+    pub number: u32,
+    /// Wireshark's `tcp.stream` or `udp.stream`, once it is known.
+    pub stream: Option<u64>,
+    /// The host as the client looked it up, when it waited for a handshake and so perhaps for a lookup.
+    pub host: Option<String>,
     /// Client address and port.
     pub client: (IpAddr, u16),
     /// Server address and port.
@@ -31,8 +37,7 @@ pub struct Late<'a> {
     /// First and last frame of the response.
     pub response_frames: Option<(u64, u64)>,
     /// What pages need.
-    #[serde(borrow)]
-    pub visit: Visit<'a>,
+    pub visit: Visit,
 }
 
 /// What the whole capture says about an entry.
@@ -46,8 +51,13 @@ pub struct Decided<'a> {
     pub phases: Phases,
     /// The lookup its connection waited for.
     pub waited: Option<&'a Waited>,
-    /// Wireshark's `tcp.stream` or `udp.stream`.
-    pub stream: Option<u64>,
+}
+
+impl Decided<'_> {
+    /// `pageref`.
+    pub fn page_id(&self) -> String {
+        format!("page_{}", self.page)
+    }
 }
 
 /// A time as HAR wants it: UTC, six digits.
@@ -55,12 +65,20 @@ pub fn date_time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-impl Late<'_> {
+impl Late {
+    /// About how many bytes it takes in memory beside itself.
+    pub fn allocated(&self) -> usize {
+        let Visit { url, referer, agent, redirect, .. } = &self.visit;
+        let texts = [Some(url), referer.as_ref(), Some(agent), redirect.as_ref(), self.host.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(String::capacity).sum();
+        texts + self.arrivals.capacity() * size_of::<(i64, u64)>()
+    }
+
     /// Opens the entry and writes these members.
     pub fn write(&self, out: &mut Vec<u8>, decided: &Decided<'_>, sanitiser: &Sanitiser) {
         let phases = &decided.phases;
         let mut entry = Object::open(out);
-        entry.string("pageref", &format!("page_{}", decided.page));
+        entry.string("pageref", &decided.page_id());
         entry.string("startedDateTime", &date_time(phases.start)).millis("time", phases.total);
         let mut timings = Object::open(entry.key("timings"));
         for (key, phase) in
@@ -74,30 +92,17 @@ impl Late<'_> {
             dns(&mut entry, waited, sanitiser);
         }
         if !sanitiser.hide_addresses {
-            self.packet(&mut entry, decided.stream);
+            self.packet(&mut entry);
         }
         self.marks(&mut entry, decided);
     }
 
     /// `_packet`: where the entry is found in the capture.
-    fn packet(&self, entry: &mut Object<'_>, stream: Option<u64>) {
-        let (transport, number) = if self.moments.is_quic { ("udp", 17) } else { ("tcp", 6) };
-        let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
+    fn packet(&self, entry: &mut Object<'_>) {
         let mut packet = Object::open(entry.key("_packet"));
-        let filter = match stream {
-            Some(stream) => {
-                packet.plain(if number == 6 { "tcpStream" } else { "udpStream" }, stream);
-                format!("{transport}.stream eq {stream}")
-            }
-            None => {
-                let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
-                let (client, server) = (self.client, self.server);
-                format!(
-                    "{ip}.addr eq {} and {ip}.addr eq {} and {transport}.port eq {} and {transport}.port eq {}",
-                    client.0, server.0, client.1, server.1
-                )
-            }
-        };
+        if let Some(stream) = self.stream {
+            packet.plain(if self.moments.is_quic { "udpStream" } else { "tcpStream" }, stream);
+        }
         let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
             array(object.key(key), [first, last], |out, frame| super::json::put(out, format_args!("{frame}")));
         };
@@ -105,9 +110,29 @@ impl Late<'_> {
         if let Some(response) = self.response_frames {
             frames(&mut packet, "responseFrames", response);
         }
-        packet.string("filter", &filter);
-        packet.string("communityId", &community_id(end(self.client), end(self.server), number));
+        packet.string("filter", &self.filter());
+        packet.string("communityId", &self.community_id());
         packet.close();
+    }
+
+    /// Wireshark's display filter for the connection.
+    pub fn filter(&self) -> String {
+        let transport = if self.moments.is_quic { "udp" } else { "tcp" };
+        if let Some(stream) = self.stream {
+            return format!("{transport}.stream eq {stream}");
+        }
+        let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
+        let (client, server) = (self.client, self.server);
+        format!(
+            "{ip}.addr eq {} and {ip}.addr eq {} and {transport}.port eq {} and {transport}.port eq {}",
+            client.0, server.0, client.1, server.1
+        )
+    }
+
+    /// The Community ID of the connection.
+    pub fn community_id(&self) -> String {
+        let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
+        community_id(end(self.client), end(self.server), if self.moments.is_quic { 17 } else { 6 })
     }
 
     /// WebPageTest's marks in milliseconds since the start of the page, and the arrival of data. A drawing program that finds some

@@ -23,7 +23,7 @@ pub fn is_grpc(headers: &Headers) -> bool {
 }
 
 /// Writes the messages of an exchange, each kind in an array of its own.
-pub fn messages(draft: &mut Draft<'_>, exchange: &Exchange, sanitiser: &Sanitiser) {
+pub fn messages(draft: &mut Draft, exchange: &Exchange, sanitiser: &Sanitiser) {
     list(draft, "_webSocketMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::WebSocket { .. }));
     list(draft, "_eventSourceMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::Event { .. }));
     list(draft, "_grpcMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::Grpc { .. }));
@@ -31,7 +31,7 @@ pub fn messages(draft: &mut Draft<'_>, exchange: &Exchange, sanitiser: &Sanitise
 }
 
 fn list(
-    draft: &mut Draft<'_>,
+    draft: &mut Draft,
     key: &str,
     exchange: &Exchange,
     sanitiser: &Sanitiser,
@@ -52,12 +52,12 @@ fn list(
     }
 }
 
-fn one(draft: &mut Draft<'_>, message: &StreamMessage, sanitiser: &Sanitiser) {
+fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
     let mut object = Object::open(&mut draft.text);
     let direction = if message.side == Side::Client { "send" } else { "receive" };
     match &message.kind {
         StreamMessageKind::WebSocket { opcode, data } => {
-            object.string("type", direction).plain("opcode", opcode).plain("_size", message.wire_size);
+            object.string("type", direction).plain("opcode", *opcode).plain("_size", message.wire_size);
             tail(&mut object, message).key("data");
             if sanitiser.is_strict() {
                 string(&mut draft.text, if *opcode == 1 { "[data redacted]" } else { "" });
@@ -77,7 +77,7 @@ fn one(draft: &mut Draft<'_>, message: &StreamMessage, sanitiser: &Sanitiser) {
             }
         }
         StreamMessageKind::Grpc { compressed, data } => {
-            object.string("type", direction).plain("compressed", compressed).plain("size", data.len());
+            object.string("type", direction).plain("compressed", *compressed).plain("size", data.len());
             tail(&mut object, message).key("data");
             draft.inside(Form::Base64, if sanitiser.is_strict() { &[] } else { data });
         }
@@ -92,7 +92,7 @@ fn tail<'o, 'a>(object: &'o mut Object<'a>, message: &StreamMessage) -> &'o mut 
 
 /// `_grpc`: what was called, and how it went. The status stands in the trailers, or in the head when there is no message
 /// ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
-fn grpc(draft: &mut Draft<'_>, exchange: &Exchange, sanitiser: &Sanitiser) {
+fn grpc(draft: &mut Draft, exchange: &Exchange, sanitiser: &Sanitiser) {
     let head = &exchange.request.head;
     if !is_grpc(&head.headers) {
         return;

@@ -1,6 +1,7 @@
 //! Floor 7: exchanges become entries of a HAR: entry, page, timings, sanitise, writer.
 
 mod agent;
+mod book;
 mod brief;
 mod community;
 mod content;
@@ -9,30 +10,41 @@ mod draft;
 mod entry;
 mod facts;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod headers;
 mod json;
 mod late;
 mod lookup;
+mod maker;
 mod messages;
 pub mod options;
 mod page;
 mod pretty;
+mod ranks;
 pub mod sanitise;
+mod side_list;
+mod stream;
+mod subject;
 pub mod summary;
+pub mod table;
 mod target;
 mod timings;
 pub mod writer;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod check;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use brief::Brief;
-pub use options::{Creator, Options};
+pub use brief::{Brief, Briefs};
+pub use maker::{Closed, Entry, Horizon, Maker, News, Totals};
+pub use options::{Creator, Options, Shape};
 pub use sanitise::Level;
+pub use stream::WriteError;
 pub use summary::Summary;
-pub use timings::Phases;
-pub use writer::{CaptureFacts, WriteError, Writer};
+pub use table::Table;
+pub use timings::{Phases, handshake_deadline};
+pub use writer::{CaptureFacts, Writer};

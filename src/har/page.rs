@@ -1,6 +1,5 @@
 //! Pages: which entries belong together.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -11,12 +10,16 @@ use url::Url;
 
 use super::json::Object;
 use super::late::date_time;
+use super::options::Options;
 
 /// URLs and other marks that are remembered to find pages by.
 const KNOWN: usize = 65_536;
 
 /// Titles that are remembered, for pages that are cut and go on.
 const TITLES: usize = 4096;
+
+/// Pages that entries may still be put onto; each is known by one mark at least.
+const PAGES: usize = KNOWN;
 
 /// What kind of request it was, as far as pages are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,23 +36,19 @@ pub enum Kind {
 
 /// What pages need to know about an entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Visit<'a> {
+pub struct Visit {
     /// Who asked; different clients never share a page.
     pub client: IpAddr,
     /// What for, as written to the entry.
-    #[serde(borrow)]
-    pub url: Cow<'a, str>,
+    pub url: String,
     /// From where.
-    #[serde(borrow)]
-    pub referer: Option<Cow<'a, str>>,
+    pub referer: Option<String>,
     /// With which program.
-    #[serde(borrow)]
-    pub agent: Cow<'a, str>,
+    pub agent: String,
     /// What kind of request.
     pub kind: Kind,
     /// Where it was sent on to, when it was a document.
-    #[serde(borrow)]
-    pub redirect: Option<Cow<'a, str>>,
+    pub redirect: Option<String>,
 }
 
 /// What a mark finds a page by.
@@ -74,13 +73,16 @@ struct Page {
     next: Option<u32>,
 }
 
-/// Puts entries, given in order of their start, onto pages. Memory is bounded but for two dozen bytes a page.
+/// Puts entries, given in order of their start, onto pages, in bounded memory.
 #[derive(Debug)]
 pub struct Pages {
     is_on: bool,
     idle: i64,
     span: i64,
-    pages: Vec<Page>,
+    /// The last pages.
+    pages: VecDeque<Page>,
+    /// Pages before them.
+    forgotten: u32,
     titles: VecDeque<Option<Box<str>>>,
     known: HashMap<u64, u32, RandomState>,
     order: VecDeque<u64>,
@@ -91,13 +93,20 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// No pages yet. Times in microseconds; `untitled` names pages without a document.
-    pub fn new(is_on: bool, idle: i64, span: i64, untitled: String) -> Self {
+    /// No pages yet; `untitled` names pages without a document.
+    pub fn new(options: &Options, untitled: String) -> Self {
+        let micros = |nanos: u64| i64::try_from(nanos / 1000).unwrap_or(i64::MAX);
+        Self::with(options.pages, micros(options.page_idle), micros(options.page_span), untitled)
+    }
+
+    /// The same, with times in microseconds.
+    fn with(is_on: bool, idle: i64, span: i64, untitled: String) -> Self {
         Self {
             is_on,
             idle,
             span,
-            pages: Vec::new(),
+            pages: VecDeque::new(),
+            forgotten: 0,
             titles: VecDeque::new(),
             known: HashMap::default(),
             order: VecDeque::new(),
@@ -109,11 +118,15 @@ impl Pages {
 
     /// Pages opened so far.
     pub fn len(&self) -> usize {
-        self.pages.len()
+        self.forgotten as usize + self.pages.len()
+    }
+
+    fn page(&mut self, page: u32) -> Option<&mut Page> {
+        self.pages.get_mut(page.checked_sub(self.forgotten)? as usize)
     }
 
     /// The page of an entry, and that page's start; times in microseconds.
-    pub fn place(&mut self, visit: &Visit<'_>, start: i64, end: i64) -> (u32, i64) {
+    pub fn place(&mut self, visit: &Visit, start: i64, end: i64) -> (u32, i64) {
         let page = match self.find(visit) {
             Some(found) => self.current(found, start),
             None => self.open(visit, start),
@@ -124,7 +137,7 @@ impl Pages {
                 self.remember(Mark::Redirect, visit, target, page);
             }
         }
-        match self.pages.get_mut(page as usize) {
+        match self.page(page) {
             Some(known) => {
                 known.last = known.last.max(end);
                 (page, known.start)
@@ -133,11 +146,14 @@ impl Pages {
         }
     }
 
-    fn find(&self, visit: &Visit<'_>) -> Option<u32> {
+    fn find(&self, visit: &Visit) -> Option<u32> {
         if !self.is_on {
             return (!self.pages.is_empty()).then_some(0);
         }
-        let at = |mark, text: &str| self.known.get(&self.key(mark, visit, text)).copied();
+        let at = |mark, text: &str| {
+            let page = self.known.get(&self.key(mark, visit, text)).copied()?;
+            (page >= self.forgotten).then_some(page)
+        };
         let referrer = || visit.referer.as_deref().and_then(|referer| at(Mark::Url, referer));
         match visit.kind {
             Kind::Navigation => at(Mark::Redirect, &visit.url),
@@ -152,32 +168,33 @@ impl Pages {
     /// The page itself, or what it is continued by; cut when it was idle for long, or has become too long to draw.
     fn current(&mut self, found: u32, start: i64) -> u32 {
         let mut page = found;
-        while let Some(next) = self.pages.get(page as usize).and_then(|known| known.next) {
+        while let Some(next) = self.page(page).and_then(|known| known.next) {
             page = next;
         }
         // So that the next search is short.
         if page != found
-            && let Some(known) = self.pages.get_mut(found as usize)
+            && let Some(known) = self.page(found)
         {
             known.next = Some(page);
         }
-        let Some(known) = self.pages.get(page as usize) else { return page };
-        let is_over = start.saturating_sub(known.last) > self.idle || start.saturating_sub(known.start) > self.span;
-        if !self.is_on || !is_over {
+        let (is_on, idle, span) = (self.is_on, self.idle, self.span);
+        let Some(known) = self.page(page) else { return page };
+        let is_over = start.saturating_sub(known.last) > idle || start.saturating_sub(known.start) > span;
+        if !is_on || !is_over {
             return page;
         }
-        let forgotten = self.pages.len() - self.titles.len();
+        let forgotten = self.len() - self.titles.len();
         let title = (page as usize).checked_sub(forgotten).and_then(|at| self.titles.get(at).cloned()).flatten();
         let next = self.add(title, start);
-        if let Some(known) = self.pages.get_mut(page as usize) {
+        if let Some(known) = self.page(page) {
             known.next = Some(next);
         }
         next
     }
 
-    fn open(&mut self, visit: &Visit<'_>, start: i64) -> u32 {
+    fn open(&mut self, visit: &Visit, start: i64) -> u32 {
         let is_document = self.is_on && matches!(visit.kind, Kind::Navigation | Kind::Document);
-        let page = self.add(is_document.then(|| visit.url.as_ref().into()), start);
+        let page = self.add(is_document.then(|| visit.url.as_str().into()), start);
         if is_document {
             self.remember(Mark::Latest, visit, "", page);
             // Other origins are told no more than the origin of the document.
@@ -191,12 +208,16 @@ impl Pages {
     }
 
     fn add(&mut self, title: Option<Box<str>>, start: i64) -> u32 {
-        let page = self.pages.len() as u32;
-        if page > 0 {
+        let page = self.len() as u32;
+        if !self.json.is_empty() {
             self.json.push(b',');
         }
         write(&mut self.json, page, title.as_deref().unwrap_or(&self.untitled), start);
-        self.pages.push(Page { start, last: start, next: None });
+        self.pages.push_back(Page { start, last: start, next: None });
+        if self.pages.len() > PAGES {
+            self.pages.pop_front();
+            self.forgotten += 1;
+        }
         self.titles.push_back(title);
         if self.titles.len() > TITLES {
             self.titles.pop_front();
@@ -204,11 +225,11 @@ impl Pages {
         page
     }
 
-    fn key(&self, mark: Mark, visit: &Visit<'_>, text: &str) -> u64 {
-        self.hasher.hash_one((mark, visit.client, visit.agent.as_ref(), text))
+    fn key(&self, mark: Mark, visit: &Visit, text: &str) -> u64 {
+        self.hasher.hash_one((mark, visit.client, visit.agent.as_str(), text))
     }
 
-    fn remember(&mut self, mark: Mark, visit: &Visit<'_>, text: &str, page: u32) {
+    fn remember(&mut self, mark: Mark, visit: &Visit, text: &str, page: u32) {
         let key = self.key(mark, visit, text);
         if self.known.insert(key, page).is_none() {
             self.order.push_back(key);
@@ -221,7 +242,7 @@ impl Pages {
     }
 }
 
-impl Visit<'_> {
+impl Visit {
     fn referer_text(&self) -> &str {
         self.referer.as_deref().unwrap_or_default()
     }
@@ -243,7 +264,7 @@ mod tests {
 
     const SECOND: i64 = 1_000_000;
 
-    fn visit(url: &'static str, referer: Option<&'static str>, kind: Kind) -> Visit<'static> {
+    fn visit(url: &'static str, referer: Option<&'static str>, kind: Kind) -> Visit {
         Visit {
             client: IpAddr::from([10, 0, 0, 1]),
             url: url.into(),
@@ -255,7 +276,7 @@ mod tests {
     }
 
     fn pages() -> Pages {
-        Pages::new(true, 300 * SECOND, 3600 * SECOND, "capture.pcap".into())
+        Pages::with(true, 300 * SECOND, 3600 * SECOND, "capture.pcap".into())
     }
 
     fn titles(pages: &Pages) -> Vec<String> {
@@ -323,7 +344,7 @@ mod tests {
 
     #[test]
     fn switched_off_there_is_one_page() {
-        let mut pages = Pages::new(false, 0, 0, "capture.pcap".into());
+        let mut pages = Pages::with(false, 0, 0, "capture.pcap".into());
         assert_eq!(pages.place(&visit("http://a/", None, Kind::Document), 7, 8), (0, 7));
         assert_eq!(pages.place(&visit("http://b/", None, Kind::Document), 70 * SECOND, 8), (0, 7));
         assert_eq!(titles(&pages), ["capture.pcap"]);
@@ -334,9 +355,10 @@ mod tests {
         let mut pages = pages();
         for n in 0..KNOWN as i64 + 5000 {
             let mut visit = visit("", None, Kind::Document);
-            visit.url = format!("http://a/{n}").into();
+            visit.url = format!("http://a/{n}");
             pages.place(&visit, n, n);
         }
         assert!(pages.known.len() <= KNOWN && pages.order.len() <= KNOWN && pages.titles.len() <= TITLES);
+        assert!(pages.pages.len() <= PAGES && pages.len() == KNOWN + 5000);
     }
 }

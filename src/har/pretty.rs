@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 /// Passes compact JSON on, indented by one space a level.
-pub struct Pretty<'w> {
-    into: &'w mut dyn Write,
+pub struct Pretty<W> {
+    into: W,
     depth: usize,
     in_string: bool,
     is_escaped: bool,
@@ -13,10 +13,15 @@ pub struct Pretty<'w> {
     line: Vec<u8>,
 }
 
-impl<'w> Pretty<'w> {
+impl<W: Write> Pretty<W> {
     /// Writes to `into`.
-    pub fn new(into: &'w mut dyn Write) -> Self {
+    pub fn new(into: W) -> Self {
         Self { into, depth: 0, in_string: false, is_escaped: false, is_fresh: false, line: Vec::new() }
+    }
+
+    /// Where it writes to.
+    pub fn inner(&self) -> &W {
+        &self.into
     }
 
     fn break_line(&mut self) {
@@ -62,7 +67,7 @@ impl<'w> Pretty<'w> {
     }
 }
 
-impl Write for Pretty<'_> {
+impl<W: Write> Write for Pretty<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         while let Some(&byte) = rest.first() {

@@ -43,10 +43,37 @@ impl Summary {
 
     /// Counts one more of `key`.
     pub(super) fn count(counts: &mut BTreeMap<String, u64>, key: &str) {
+        Self::add(counts, key, 1);
+    }
+
+    fn add(counts: &mut BTreeMap<String, u64>, key: &str, more: u64) {
         if let Some(count) = counts.get_mut(key) {
-            *count += 1;
+            *count += more;
         } else if counts.len() < Self::MOST {
-            counts.insert(key.to_owned(), 1);
+            counts.insert(key.to_owned(), more);
         }
+    }
+
+    /// Adds what another shard counted; pages, bytes and agents are known to the writer alone.
+    pub(super) fn merge(&mut self, other: &Summary, keep: usize) {
+        self.entries += other.entries;
+        self.unanswered += other.unanswered;
+        self.filtered += other.filtered;
+        self.refused += other.refused;
+        self.truncated += other.truncated;
+        self.connections += other.connections;
+        for (ours, theirs) in [
+            (&mut self.versions, &other.versions),
+            (&mut self.without_entry, &other.without_entry),
+            (&mut self.undecrypted, &other.undecrypted),
+        ] {
+            for (key, count) in theirs {
+                Self::add(ours, key, *count);
+            }
+        }
+        for (class, count) in &other.statuses {
+            *self.statuses.entry(*class).or_default() += count;
+        }
+        self.anomalies.merge(&other.anomalies, keep);
     }
 }

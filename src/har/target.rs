@@ -108,6 +108,30 @@ fn escaped_path(target: &[u8]) -> String {
     path
 }
 
+/// True for URLs, and not even all, that parsing and writing leaves as they are; most are so.
+pub fn is_canonical(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else { return false };
+    let Some(end) = rest.bytes().position(|byte| byte == b'/') else { return false };
+    let (host, path) = rest.as_bytes().split_at(end);
+    let is_label = |label: &[u8]| {
+        label.first().is_some_and(u8::is_ascii_lowercase)
+            && !label.starts_with(b"xn--")
+            && label.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    // No segment may begin with a dot, as it may be or be taken for `.` and `..`.
+    let mut before = b'/';
+    host.split(|&byte| byte == b'.').all(is_label)
+        && path.iter().all(|&byte| {
+            let is_kept = match byte {
+                b'/' | b'?' | b'=' | b'&' | b'_' | b'-' | b'+' | b',' | b';' | b'~' => true,
+                b'.' => before != b'/',
+                _ => byte.is_ascii_alphanumeric(),
+            };
+            before = byte;
+            is_kept
+        })
+}
+
 /// The host as a client looks it up: no port, no brackets.
 pub fn host(url: &Url) -> &str {
     let host = url.host_str().unwrap_or_default();
@@ -203,6 +227,28 @@ mod tests {
         assert_eq!(written(b"/a/%2e%2E/b#c"), "http://a.test/a/%2e%2E/b");
         assert_eq!(written(b"http://b.test/./x y"), "http://b.test/./x%20y");
         assert_eq!(written(b"/a..b/.c"), "http://a.test/a..b/.c");
+    }
+
+    #[test]
+    fn canonical_urls_are_left_as_they_are() {
+        let mut state = 11u64;
+        let mut draw = |bound: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % bound
+        };
+        let mut canonical = 0;
+        for _ in 0..20_000 {
+            let mut url = String::from(["http://", "https://", "ws:"][draw(3)]);
+            for _ in 0..draw(14) {
+                url.push(char::from(b"aaab1x/./?=&_-+,;~.%:n@#"[draw(24)]));
+            }
+            if is_canonical(&url) {
+                canonical += 1;
+                assert_eq!(Url::parse(&url).map(String::from).as_deref(), Ok(url.as_str()));
+            }
+        }
+        assert!(canonical > 100, "{canonical}");
+        assert!(is_canonical("https://h1.example.com/a/b.html?q=1&r=a.b/c"));
     }
 
     #[test]

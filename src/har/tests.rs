@@ -1,5 +1,7 @@
 //! Whole HARs from exchanges made by hand.
 
+use std::sync::{Arc, Mutex};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -18,25 +20,57 @@ use crate::tcp::Side;
 use crate::tls::info::Decryption;
 
 struct Run {
+    maker: Maker,
     writer: Writer,
+    news: News,
     spool: Spool,
 }
 
 impl Run {
     fn new(options: Options) -> Self {
-        Self { writer: Writer::new(options, Limits::default()), spool: Spool::new(1000, None) }
+        Self::within(options, Limits::default())
+    }
+
+    fn within(options: Options, limits: Limits) -> Self {
+        Self {
+            maker: Maker::new(&options, &limits),
+            writer: Writer::new(&options, &limits, None),
+            news: News::default(),
+            spool: Spool::new(None),
+        }
     }
 
     fn with(mut self, exchange: Exchange, connection: &Connection) -> Self {
-        self.writer.exchange(exchange, connection, &mut self.spool);
+        self.exchange(exchange, connection);
         self
     }
 
+    fn exchange(&mut self, exchange: Exchange, connection: &Connection) {
+        if let Some(entry) = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool) {
+            self.news.enter(entry, &mut self.spool);
+        }
+    }
+
+    fn lookup(&mut self, lookup: Lookup) {
+        self.news.lookups.push(lookup);
+    }
+
+    fn tcp_opened(&mut self, first: FrameNumber) {
+        self.news.tcp.push(first);
+    }
+
+    fn closed(&mut self, connection: &Connection) {
+        self.news.closed.push(self.maker.closed(connection, FrameNumber(1)));
+    }
+
+    fn take(&mut self) {
+        self.writer.take(std::slice::from_mut(&mut self.news)).unwrap();
+    }
+
     fn finish(mut self) -> (Value, Summary) {
-        let capture =
-            CaptureFacts { file: "x.pcap".into(), packets: 9, first: Some(at(0).time), ..CaptureFacts::default() };
+        self.take();
         let mut out = Vec::new();
-        let summary = self.writer.finish(&capture, &mut self.spool, &mut out).unwrap();
+        let summary = self.writer.write(&capture(), self.maker.totals().clone(), &mut out).unwrap();
         assert_eq!(summary.bytes, out.len() as u64);
         let har = serde_json::from_slice(&out).unwrap();
         check(&har);
@@ -45,6 +79,29 @@ impl Run {
 
     fn entry(self) -> Value {
         self.finish().0["log"]["entries"][0].clone()
+    }
+}
+
+fn capture() -> CaptureFacts {
+    CaptureFacts { file: "x.pcap".into(), packets: 9, first: Some(at(0).time), ..CaptureFacts::default() }
+}
+
+/// A place to write to that can be looked at.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Shown {
+    fn text(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl std::io::Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -73,11 +130,11 @@ fn an_empty_capture_is_a_valid_har() {
 #[test]
 fn the_first_request_pays_for_lookup_and_handshakes() {
     let mut run = Run::new(Options::default());
-    run.writer.lookup(lookup(28, 12, 38, &[]));
-    run.writer.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
-    run.writer.lookup(lookup(1, 41, 42, &["93.184.216.34"]));
-    run.writer.tcp_opened(at(40).frame);
-    run.writer.tcp_opened(at(5).frame);
+    run.lookup(lookup(28, 12, 38, &[]));
+    run.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
+    run.lookup(lookup(1, 41, 42, &["93.184.216.34"]));
+    run.tcp_opened(at(40).frame);
+    run.tcp_opened(at(5).frame);
     let mut secure = later(exchange("/", &[("User-Agent", "curl/8.1")], &[], b"hi"), 30, 0);
     secure.secure = true;
     let second = later(exchange("/2", &[("Referer", "https://example.com/")], &[], b""), 300, 1);
@@ -112,7 +169,7 @@ fn the_first_request_pays_for_lookup_and_handshakes() {
 #[test]
 fn only_the_first_that_waited_gets_a_lookup() {
     let mut run = Run::new(Options::default());
-    run.writer.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
+    run.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
     let other = Connection { id: crate::exchange::ConnectionId(FrameNumber(50)), ..connection() };
     let late = later(exchange("/late", &[], &[], b""), 1, 0);
     let (har, _) = run.with(late, &other).with(exchange("/first", &[], &[], b""), &connection()).finish();
@@ -141,13 +198,13 @@ fn lookups_of_others_are_not_taken() {
         let mut run = Run::new(Options::default());
         let mut lookup = lookup(1, 10, 35, &["93.184.216.34"]);
         change(&mut lookup);
-        run.writer.lookup(lookup);
+        run.lookup(lookup);
         assert_eq!(run.with(exchange("/", &[], &[], b""), &connection()).entry()["timings"]["dns"], -1);
     }
     let mut run = Run::new(Options::default());
     let aliased =
         Lookup { name: "cdn.net".into(), aliases: vec!["example.com".into()], ..lookup(1, 10, 35, &["93.184.216.34"]) };
-    run.writer.lookup(aliased);
+    run.lookup(aliased);
     assert_eq!(run.with(exchange("/", &[], &[], b""), &connection()).entry()["timings"]["dns"], 30);
 }
 
@@ -374,8 +431,8 @@ fn strict_sanitising_leaves_no_secret() {
     let mut closed = tls_connection();
     closed.tls.as_mut().unwrap().decryption = Decryption::Failed("no secrets".into());
     closed.tls.as_mut().unwrap().sni = Some("hidden.example".into());
-    run.writer.connection_closed(&closed, &mut run.spool);
-    run.writer.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
+    run.closed(&closed);
+    run.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
     let (har, summary) = run.with(leaky, &connection()).finish();
     let text = har.to_string();
     for secret in [SECRET, &base64_simd::STANDARD.encode_to_string(SECRET), "hidden.example", "10.0.0.", "93.184."] {
@@ -419,21 +476,22 @@ fn mitmproxy_gets_no_coding_it_cannot_apply() {
 
 #[test]
 fn lines_are_entries_written_at_once() {
-    let (mut writer, mut spool, mut out) =
-        (Writer::new(Options::default(), Limits::default()), Spool::new(1000, None), Vec::new());
-    writer.tcp_opened(at(40).frame);
-    writer.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
+    let (mut run, out) = (Run::new(Options::default()), Shown::default());
+    run.writer.lines(Box::new(out.clone()));
+    run.tcp_opened(at(40).frame);
+    run.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
     for number in 0..3 {
-        let one = later(exchange("/", &[], &[], b"x"), i64::from(number) * 200, number);
-        writer.exchange_line(one, &connection(), &mut spool, &mut out).unwrap();
-        assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), number as usize + 1);
+        run.exchange(later(exchange("/", &[], &[], b"x"), i64::from(number) * 200, number), &connection());
+        run.take();
+        assert_eq!(out.text().iter().filter(|&&byte| byte == b'\n').count(), number as usize + 1);
     }
+    let out = out.text();
     let first: Value = serde_json::from_slice(out.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
     assert_eq!(
         (&first["timings"]["dns"], &first["_packet"]["tcpStream"], &first["pageref"]),
         (&json!(30), &json!(0), &json!("page_0"))
     );
-    assert_eq!(writer.finish_lines().unwrap().entries, 3);
+    assert_eq!(run.writer.finish(&capture(), run.maker.totals().clone()).unwrap().entries, 3);
 }
 
 #[test]
@@ -453,6 +511,65 @@ fn order_of_arrival_and_indentation_change_nothing() {
     assert_eq!(run(&[5, 4, 3, 2, 1, 0], true), expected);
 }
 
+/// What is written while entries come is what is written at the end, wherever entries wait.
+#[test]
+fn entries_written_early_are_the_same() {
+    let har = |waiting: usize, is_streamed: bool| {
+        let mut run = Run::within(Options::default(), Limits { waiting, ..Limits::default() });
+        let out = Shown::default();
+        if is_streamed {
+            run.writer.stream("x.pcap", Box::new(out.clone()));
+        }
+        let (mut early, mut last) = (0, 0);
+        for round in 0..60i64 {
+            for number in [2, 0, 1] {
+                let id = at(round * 1000 + 40).frame;
+                let mut one =
+                    later(exchange(&format!("/{round}/{number}"), &[], &[], &[b'x'; 3000]), round * 1000, number);
+                // The first request of every third connection is over late, and waited for a lookup.
+                let mut connection = Connection { id: crate::exchange::ConnectionId(id), ..connection() };
+                for stamp in [&mut connection.opened, &mut connection.established].into_iter().flatten() {
+                    stamp.time.0 += round * 1_000_000_000;
+                }
+                if number > 0 {
+                    one = later(one, i64::from(number) * 200, number);
+                }
+                run.exchange(one, &connection);
+            }
+            run.tcp_opened(at(round * 1000 + 40).frame);
+            if round % 3 == 0 {
+                run.lookup(lookup(1, round * 1000 - 300, round * 1000 + 35, &["93.184.216.34"]));
+            }
+            // What is to come starts with the next round, or with the lookup for it.
+            run.news.horizon = Horizon { entries: at(round * 1000 + 1000).time, lookups: at(round * 1000 + 700).time };
+            run.take();
+            let written = out.text().len();
+            early += usize::from(written > last);
+            last = written;
+        }
+        let totals = run.maker.totals().clone();
+        let (har, summary) = if is_streamed {
+            let summary = run.writer.finish(&capture(), totals).unwrap();
+            (out.text(), summary)
+        } else {
+            let mut out = Vec::new();
+            let summary = run.writer.write(&capture(), totals, &mut out).unwrap();
+            (out, summary)
+        };
+        assert_eq!(summary.bytes, har.len() as u64);
+        check(&serde_json::from_slice(&har).unwrap());
+        (String::from_utf8(har).unwrap(), early)
+    };
+    let (expected, _) = har(1 << 30, false);
+    assert_eq!(har(0, false).0, expected);
+    assert_eq!(har(1 << 30, true), (expected.clone(), 0));
+    for waiting in [0, 10_000, 100_000] {
+        let (streamed, early) = har(waiting, true);
+        assert_eq!(streamed, expected, "with {waiting} bytes");
+        assert!(waiting == 0 || early > 10, "{early} of 60 rounds wrote with {waiting} bytes");
+    }
+}
+
 #[test]
 fn a_full_disk_is_told() {
     struct Full;
@@ -465,12 +582,17 @@ fn a_full_disk_is_told() {
         }
     }
     let mut run = Run::new(Options::default()).with(exchange("/", &[], &[], b""), &connection());
-    let failed = run.writer.finish(&CaptureFacts::default(), &mut run.spool, &mut Full);
+    run.take();
+    let failed = run.writer.write(&CaptureFacts::default(), Totals::default(), &mut Full);
     assert!(matches!(failed, Err(WriteError::Output(_))));
-    let mut spool = Spool::new(0, Some("/nonexistent/folder".into()));
-    let mut writer = Writer::new(Options::default(), Limits::default());
-    writer.exchange(exchange("/", &[], &[], b""), &connection(), &mut spool);
-    assert!(matches!(writer.finish(&CaptureFacts::default(), &mut spool, &mut Vec::new()), Err(WriteError::Spool(_))));
+    let mut run = Run::within(Options::default(), Limits { waiting: 0, ..Limits::default() });
+    run.writer =
+        Writer::new(&Options::default(), &Limits { waiting: 0, ..Limits::default() }, Some("/nonexistent".into()));
+    let mut large = exchange("/", &[], &[], b"");
+    large.response.as_mut().unwrap().body.kept.tail = vec![b'a'; 300_000];
+    large.response.as_mut().unwrap().body.size = 300_000;
+    run.exchange(large, &connection());
+    assert!(matches!(run.writer.take(std::slice::from_mut(&mut run.news)), Err(WriteError::Spool(_))));
 }
 
 fn next<'a, 'c>(
@@ -490,8 +612,8 @@ fn next<'a, 'c>(
 #[test]
 fn one_of_each_kind_in_one_file() {
     let mut run = Run::new(Options { mitmproxy_safe: true, ..Options::default() });
-    run.writer.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
-    run.writer.tcp_opened(at(40).frame);
+    run.lookup(lookup(1, 10, 35, &["93.184.216.34"]));
+    run.tcp_opened(at(40).frame);
     let (clear, secure) = (connection(), tls_connection());
     let html = [("Content-Type", "text/html; charset=utf-8"), ("Set-Cookie", "a=1; Path=/; Max-Age=60")];
     let agent = [("User-Agent", "Mozilla/5.0 Firefox/140.0"), ("Accept", "text/html,*/*")];
@@ -539,7 +661,7 @@ fn one_of_each_kind_in_one_file() {
     for (exchange, connection) in all {
         run = run.with(exchange, connection);
     }
-    run.writer.connection_closed(&tls_connection(), &mut run.spool);
+    run.closed(&tls_connection());
     let (har, summary) = run.finish();
     assert_eq!((summary.entries, summary.refused, har["log"]["_connections"].as_array().unwrap().len()), (9, 0, 1));
     if let Some(path) = std::env::var_os("HAR_SAMPLE") {

@@ -33,6 +33,14 @@ pub struct Moments {
     pub ended: i64,
 }
 
+/// Until when a request may begin that waited for a handshake, opened and done at these times; nanoseconds since 1970.
+pub fn handshake_deadline(opened: i64, connected: Option<i64>) -> i64 {
+    match connected {
+        Some(connected) => connected.saturating_add(CLOSE.max(connected.saturating_sub(opened))),
+        None => opened.saturating_add(HANDSHAKE_UNSEEN),
+    }
+}
+
 impl Moments {
     /// The moments of an exchange, and what had to be bent to bring them in order.
     pub fn of(exchange: &Exchange, connection: &Connection) -> (Self, Option<AnomalyKind>) {
@@ -84,11 +92,7 @@ impl Moments {
         if opened > end {
             return None;
         }
-        let is_close = match connected {
-            Some(_) => begun - end <= CLOSE.max(end - opened),
-            None => begun - opened <= HANDSHAKE_UNSEEN,
-        };
-        if !is_close {
+        if begun > handshake_deadline(opened, connected) {
             return None;
         }
         let tls = match connection.transport {

@@ -1,47 +1,24 @@
-//! Collects entries as they come, and writes the file in order at the end.
+//! Orders entries and writes them: while they come, or at the end.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use serde_json::json;
-use thiserror::Error;
 
-use super::agent::{Agents, browser};
-use super::draft::write_pieces;
-use super::entry::{Made, Ready, make};
-use super::facts;
-use super::headers::field_text;
+use super::agent::browser;
+use super::book::{Book, Row};
 use super::json::Object;
 use super::late::{Decided, Late, date_time};
 use super::lookup::{Lookups, Waited};
+use super::maker::{CONNECTIONS_LISTED, Content, Entry, Horizon, News, Totals};
 use super::options::Options;
-use super::page::{self, Pages, Visit};
-use super::pretty::Pretty;
+use super::page::{self, Pages};
+use super::ranks::Ranks;
 use super::sanitise::Sanitiser;
+use super::side_list::SideList;
+use super::stream::{Stream, WriteError};
 use super::summary::Summary;
-use super::timings::Phases;
-use crate::base::spool::Extent;
-use crate::base::{FrameNumber, Limits, Reader, Short, Spool, Timestamp};
-use crate::dns::Lookup;
-use crate::exchange::{Connection, Exchange};
-use crate::tls::info::Decryption;
-
-/// Bytes of side lists (pages, connections) kept in memory before they go to the spool.
-const SIDE_KEPT: usize = 64 << 10;
-
-/// Connections without an entry that are listed; a port scan makes millions, which are only counted.
-const CONNECTIONS_LISTED: usize = 10_000;
-
-/// The HAR could not be written.
-#[derive(Debug, Error)]
-pub enum WriteError {
-    /// The output took no more.
-    #[error("writing the HAR failed: {0}")]
-    Output(#[source] io::Error),
-    /// The temporary file failed.
-    #[error("the temporary file failed: {0}")]
-    Spool(#[source] io::Error),
-}
+use super::table::Table;
+use crate::base::{FrameNumber, Limits, Spool, Timestamp};
 
 /// What `log._capture` says.
 #[derive(Debug, Clone, Default)]
@@ -58,449 +35,378 @@ pub struct CaptureFacts {
     pub link_types: Vec<String>,
 }
 
-/// What stays in memory of an entry.
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    /// Start in nanoseconds since 1970; a lookup moves it.
-    start: i64,
-    connection: u64,
-    number: u32,
-    /// Where it stands in `waits`, plus 1; 0 when it waited for no handshake.
-    wait: u32,
-    record: Extent,
-}
+/// How far times may run backwards in the capture before nothing more is written before its end, in nanoseconds.
+const BACKWARDS: u64 = 1_000_000_000;
 
-/// An entry that waited for a handshake, and so may have waited for a lookup.
-#[derive(Debug, Clone)]
-struct Wait {
-    row: u32,
-    client: IpAddr,
-    server: IpAddr,
-    opened: i64,
-    host: String,
-    waited: Option<Waited>,
-}
-
-/// A list of JSON values that grows to any length: text in memory, then in the spool.
-#[derive(Debug, Clone, Default)]
-struct SideList {
-    text: Vec<u8>,
-    parts: Vec<Extent>,
-    is_begun: bool,
-}
-
-impl SideList {
-    fn next(&mut self) -> &mut Vec<u8> {
-        if std::mem::replace(&mut self.is_begun, true) {
-            self.text.push(b',');
-        }
-        &mut self.text
-    }
-
-    fn spill(&mut self, spool: &mut Spool) {
-        if self.text.len() > SIDE_KEPT {
-            self.parts.push(spool.append(&self.text));
-            self.text.clear();
-        }
-    }
-
-    fn write(&self, spool: &mut Spool, out: &mut dyn Write) -> io::Result<()> {
-        super::content::steps(spool, &self.parts, |bytes| out.write_all(bytes))?;
-        out.write_all(&self.text)
-    }
-}
-
-/// Frame numbers of the first packets of connections; a connection's place among them is Wireshark's stream number.
-#[derive(Debug, Clone, Default)]
-struct Firsts {
-    frames: Vec<u64>,
-}
-
-impl Firsts {
-    /// Shards bring them out of order; in one shard they come in order.
-    fn insert(&mut self, frame: u64) {
-        match self.frames.last() {
-            Some(&last) if last >= frame => {
-                if let Err(at) = self.frames.binary_search(&frame) {
-                    self.frames.insert(at, frame);
-                }
-            }
-            _ => self.frames.push(frame),
-        }
-    }
-
-    fn rank(&self, frame: u64) -> Option<u64> {
-        self.frames.binary_search(&frame).ok().map(|rank| rank as u64)
-    }
-}
-
-/// Collects what the engine hands in, and writes it as one HAR.
-#[derive(Debug)]
+/// Takes what the shards tell, and writes it in order.
 pub struct Writer {
     options: Options,
-    sanitiser: Sanitiser,
-    limits: Limits,
-    rows: Vec<Row>,
-    waits: Vec<Wait>,
+    book: Book,
+    shelf: Spool,
     lookups: Lookups,
-    tcp: Firsts,
-    udp: Firsts,
-    agents: Agents,
+    tcp: Ranks,
+    udp: Ranks,
     connections: SideList,
-    listed: usize,
+    listed: u64,
     unlisted: u64,
-    /// Pages of entries that are written at once.
+    /// Where pages and connections wait.
+    sides: Spool,
+    press: Press,
+    form: Form,
+    /// Times before which everything is known.
+    passed: Horizon,
+}
+
+/// When entries are written.
+enum Form {
+    /// At the end, in the order of their start.
+    Held,
+    /// In the order of their start, as soon as memory is wanted and it is sure that nothing comes before them.
+    Ordered(Stream<Box<dyn Write + Send>>),
+    /// One a line, in the order in which they were over.
+    Lines(Stream<Box<dyn Write + Send>>),
+    /// Rows of a table, in the same order.
+    Table(Box<Table<Box<dyn Write + Send>>>),
+}
+
+/// Writes one entry after the other.
+struct Press {
+    sanitiser: Sanitiser,
     pages: Pages,
-    line: Vec<u8>,
-    failure: Option<io::Error>,
-    summary: Summary,
+    /// Pages so far.
+    list: SideList,
+    is_begun: bool,
+    text: Vec<u8>,
 }
 
 impl Writer {
-    /// A writer that has seen nothing.
-    pub fn new(options: Options, limits: Limits) -> Self {
+    /// A writer that keeps everything for the end.
+    pub fn new(options: &Options, limits: &Limits, folder: Option<std::path::PathBuf>) -> Self {
         Self {
-            sanitiser: Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses },
-            pages: new_pages(&options, String::new()),
-            options,
-            limits,
-            rows: Vec::new(),
-            waits: Vec::new(),
-            lookups: Lookups::default(),
-            tcp: Firsts::default(),
-            udp: Firsts::default(),
-            agents: Agents::default(),
+            book: Book::new(limits.waiting),
+            shelf: Spool::new(folder.clone()),
+            lookups: Lookups::new(limits.lookups),
+            tcp: Ranks::default(),
+            udp: Ranks::default(),
             connections: SideList::default(),
             listed: 0,
             unlisted: 0,
-            line: Vec::new(),
-            failure: None,
-            summary: Summary::default(),
+            sides: Spool::new(folder),
+            press: Press::new(options, String::new()),
+            form: Form::Held,
+            passed: Horizon::default(),
+            options: options.clone(),
         }
     }
 
-    /// A TCP connection began with this frame.
-    pub fn tcp_opened(&mut self, first: FrameNumber) {
-        self.tcp.insert(first.0);
+    /// Lets entries go to `out` in order while others still come; `file` names pages that have no document.
+    pub fn stream(&mut self, file: &str, out: Box<dyn Write + Send>) {
+        self.press = Press::new(&self.options, file.to_owned());
+        self.form = Form::Ordered(Stream::new(out, self.options.pretty));
     }
 
-    /// A UDP flow began with this frame.
-    pub fn udp_opened(&mut self, first: FrameNumber) {
-        self.udp.insert(first.0);
+    /// Lets each entry go to `out` at once, as a line of JSON.
+    pub fn lines(&mut self, out: Box<dyn Write + Send>) {
+        self.form = Form::Lines(Stream::new(out, false));
     }
 
-    /// A name lookup.
-    pub fn lookup(&mut self, lookup: Lookup) {
-        self.lookups.insert(lookup, self.limits.lookups);
-    }
-
-    /// A connection is over; one without exchanges is listed with the reason.
-    pub fn connection_closed(&mut self, connection: &Connection, spool: &mut Spool) {
-        self.summary.connections += 1;
-        self.summary.anomalies.merge(&connection.anomalies, self.limits.anomalies_kept);
-        if connection.exchanges > 0 {
-            return;
-        }
-        let reason = facts::reason(connection);
-        // What names one connection stands in the list of connections; here the same reason is counted once.
-        let common = reason.split_once(" (client random").map_or(reason.as_str(), |(common, _)| common);
-        Summary::count(&mut self.summary.without_entry, common);
-        if let Some(tls) = &connection.tls
-            && matches!(tls.decryption, Decryption::Failed(_) | Decryption::Pending)
-            && let Some(sni) = &tls.sni
-        {
-            Summary::count(&mut self.summary.undecrypted, sni);
-        }
-        if self.listed == CONNECTIONS_LISTED {
-            self.unlisted += 1;
-            return;
-        }
-        self.listed += 1;
-        facts::without_entry(self.connections.next(), connection, &self.sanitiser);
-        self.connections.spill(spool);
-    }
-
-    /// An exchange is complete: it becomes an entry, which leaves memory at once.
-    pub fn exchange(&mut self, exchange: Exchange, connection: &Connection, spool: &mut Spool) {
-        let number = exchange.number;
-        let Some(ready) = self.ready(exchange, connection, spool) else { return };
-        let mut record = Vec::with_capacity(4 + ready.late.len() + ready.pieces.len());
-        record.extend_from_slice(&(ready.late.len() as u32).to_be_bytes());
-        record.extend_from_slice(&ready.late);
-        record.extend_from_slice(&ready.pieces);
-        let record = spool.append(&record);
-        if record.len == 0 {
-            // The temporary file takes no more, which the spool tells; what it has can still be written.
-            self.summary.entries -= 1;
-            return;
-        }
-        let row = self.rows.len() as u32;
-        let mut wait = 0;
-        if let Some((opened, _)) = ready.moments.connect {
-            self.waits.push(Wait {
-                row,
-                client: connection.client.address,
-                server: connection.server.address,
-                opened,
-                host: ready.host,
-                waited: None,
-            });
-            wait = self.waits.len() as u32;
-        }
-        self.rows.push(Row { start: ready.moments.start(), connection: connection.id.0.0, number, wait, record });
-    }
-
-    /// The lookup that a connection waited for, as far as lookups are known by now.
-    pub(super) fn waited(&mut self, connection: &Connection, host: &str, opened: i64) -> Option<Waited> {
-        self.lookups.claim(connection.client.address, connection.server.address, host, opened)
-    }
-
-    /// The page of an entry that is not written.
-    pub(super) fn page(&mut self, visit: &Visit<'_>, phases: &Phases) -> u32 {
-        let (page, _) = self.pages.place(visit, phases.start, phases.start.saturating_add(phases.total));
-        self.pages.json.clear();
-        page
-    }
-
-    /// Writes the entry at once as one line of JSON. Lookups, stream numbers and pages are as far as they are known by now.
-    pub fn exchange_line(
-        &mut self,
-        exchange: Exchange,
-        connection: &Connection,
-        spool: &mut Spool,
-        out: &mut dyn Write,
-    ) -> Result<(), WriteError> {
-        let Some(ready) = self.ready(exchange, connection, spool) else { return Ok(()) };
-        let Ok(late) = serde_json::from_slice::<Late<'_>>(&ready.late) else { return Ok(()) };
-        let waited = late.moments.connect.and_then(|(opened, _)| {
-            self.lookups.claim(connection.client.address, connection.server.address, &ready.host, opened)
-        });
-        let stream = stream(&self.tcp, &self.udp, &late);
-        self.line.clear();
-        decide(&late, waited.as_ref(), stream, &mut self.pages, &self.sanitiser, &mut self.line);
-        // Nobody asks for the list of pages in this form.
-        self.pages.json.clear();
-        let mut out = Counted { into: out, bytes: 0 };
-        out.write_all(&self.line).map_err(WriteError::Output)?;
-        write_pieces(&ready.pieces, spool, &mut out).map_err(WriteError::Output)?;
-        out.write_all(b"}\n").and_then(|()| out.flush()).map_err(WriteError::Output)?;
-        self.summary.bytes += out.bytes;
+    /// Lets each entry become a row of a table that goes to `out`; entries must have been made in the shape of rows.
+    pub fn table(&mut self, out: Box<dyn Write + Send>) -> io::Result<()> {
+        self.form = Form::Table(Box::new(Table::new(&self.options, out)?));
         Ok(())
     }
 
-    /// What was written as lines, in numbers.
-    pub fn finish_lines(mut self) -> Result<Summary, WriteError> {
-        if let Some(error) = self.failure.take() {
-            return Err(WriteError::Spool(error));
-        }
-        self.summary.pages = self.pages.len() as u64;
-        self.summary.agents = self.agents.ranked();
-        Ok(self.summary)
+    /// True when entries are to be handed in at once, and not gathered.
+    pub fn is_prompt(&self) -> bool {
+        matches!(self.form, Form::Lines(_))
     }
 
-    fn ready(&mut self, mut exchange: Exchange, connection: &Connection, spool: &mut Spool) -> Option<Box<Ready>> {
-        if let Some(agent) = exchange.request.head.headers.first("user-agent") {
-            self.agents.count(&field_text(agent));
-        }
-        if exchange.response.is_none() {
-            self.summary.unanswered += 1;
-            if !self.options.unanswered {
-                self.summary.filtered += 1;
-                return None;
-            }
-        }
-        let ready = match make(&mut exchange, connection, &self.options, self.limits.anomalies_kept, spool) {
-            Ok(Made::Entry(ready)) => ready,
-            Ok(Made::Filtered) => {
-                self.summary.filtered += 1;
-                return None;
-            }
-            Ok(Made::Refused) => {
-                self.summary.refused += 1;
-                return None;
-            }
-            Err(error) => {
-                self.failure.get_or_insert(error);
-                return None;
-            }
+    /// Takes what all shards have to tell of the same frames.
+    pub fn take(&mut self, shards: &mut [News]) -> Result<(), WriteError> {
+        let gather = |of: fn(&mut News) -> Vec<(FrameNumber, bool)>, shards: &mut [News]| -> Vec<(FrameNumber, bool)> {
+            shards.iter_mut().flat_map(of).collect()
         };
-        let response = exchange.response.as_ref();
-        self.summary.entries += 1;
-        self.summary.truncated += u64::from(response.is_some_and(|response| response.body.has_gap));
-        Summary::count(&mut self.summary.versions, ready.version);
-        let class = response.map_or(0, |response| response.head.status / 100);
-        *self.summary.statuses.entry(class).or_default() += 1;
-        self.summary.anomalies.merge(&exchange.anomalies, self.limits.anomalies_kept);
-        Some(ready)
+        self.tcp.open(&mut gather(|news| news.tcp.drain(..).map(|first| (first, true)).collect(), shards));
+        self.udp.open(&mut gather(|news| std::mem::take(&mut news.udp), shards));
+        for news in &mut *shards {
+            if let Some(error) = news.failure.take() {
+                return Err(WriteError::Spool(error));
+            }
+            news.lookups.drain(..).for_each(|lookup| self.lookups.insert(lookup));
+        }
+        if matches!(self.form, Form::Lines(_) | Form::Table(_)) {
+            let mut entries: Vec<Entry> = shards.iter_mut().flat_map(News::take_entries).collect();
+            entries.sort_by_key(|entry| (entry.done, entry.late.connection, entry.late.number));
+            for entry in entries {
+                self.next(entry)?;
+            }
+        } else {
+            for entry in shards.iter_mut().flat_map(News::take_entries) {
+                let Entry { late, content, .. } = self.ranked(entry);
+                if let Content::Text(text) = content {
+                    self.book.push(late, text, &mut self.shelf);
+                }
+            }
+            if let Some(error) = self.shelf.failure() {
+                return Err(WriteError::Spool(error));
+            }
+        }
+        self.close(shards);
+        let least =
+            |of: fn(&Horizon) -> Timestamp| shards.iter().map(|news| of(&news.horizon)).min().unwrap_or_default();
+        self.pass(Horizon { entries: least(|horizon| horizon.entries), lookups: least(|horizon| horizon.lookups) })
     }
 
-    /// What was collected so far, in numbers; pages and bytes are known when it is written.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
+    /// Gives an entry the number of its connection.
+    fn ranked(&self, mut entry: Entry) -> Entry {
+        let ranks = if entry.late.moments.is_quic { &self.udp } else { &self.tcp };
+        entry.late.stream = ranks.get(FrameNumber(entry.late.connection));
+        entry
+    }
+
+    /// Lists the connections that are over without an entry.
+    fn close(&mut self, shards: &mut [News]) {
+        let mut closed: Vec<_> = shards.iter_mut().flat_map(|news| news.closed.drain(..)).collect();
+        closed.sort_by_key(|closed| (closed.at, closed.id));
+        for closed in closed {
+            (if closed.is_quic { &mut self.udp } else { &mut self.tcp }).close(closed.id);
+            match closed.listing {
+                _ if !closed.is_barren => {}
+                Some(listing) if self.listed < CONNECTIONS_LISTED => {
+                    self.listed += 1;
+                    self.connections.push(&listing, &mut self.sides);
+                }
+                _ => self.unlisted += 1,
+            }
+        }
+    }
+
+    /// Everything before these times is known: what memory has no room for is written.
+    fn pass(&mut self, horizon: Horizon) -> Result<(), WriteError> {
+        let Form::Ordered(out) = &mut self.form else { return Ok(()) };
+        let before = self.passed.entries;
+        if horizon.entries < before && before.nanos_since(horizon.entries) > BACKWARDS {
+            // Captures that were put together without order: their entries are sorted at the end.
+            self.passed = Horizon { entries: Timestamp(i64::MAX), lookups: Timestamp(i64::MAX) };
+        }
+        if self.passed.entries == Timestamp(i64::MAX) {
+            return Ok(());
+        }
+        self.passed = Horizon { entries: horizon.entries.max(before), ..horizon };
+        let (waiting, most) = self.book.memory();
+        if waiting <= most / 2 {
+            return Ok(());
+        }
+        let moment = self.passed.entries.0;
+        self.book.claim(moment, &mut self.lookups).map_err(WriteError::Spool)?;
+        self.lookups.pass(moment);
+        let sure = moment.min(self.passed.lookups.0).min(self.lookups.earliest(moment));
+        while self.book.memory().0 > most / 4
+            && let Some(row) = self.book.next(sure)
+        {
+            self.press.entry(&row, &self.options, &mut self.sides, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an entry at once, as a line or a row. Lookups and pages are as far as they are known by now.
+    fn next(&mut self, entry: Entry) -> Result<(), WriteError> {
+        let Entry { late, content, .. } = self.ranked(entry);
+        let waited = late
+            .moments
+            .connect
+            .zip(late.host.as_ref())
+            .and_then(|((opened, _), host)| self.lookups.claim(late.client.0, late.server.0, host, opened));
+        let press = &mut self.press;
+        let decided = press.decide(&late, waited.as_ref());
+        // Nobody asks for the list of pages in these forms.
+        press.pages.json.clear();
+        match (&mut self.form, content) {
+            (Form::Lines(out), Content::Text(text)) => {
+                press.text.clear();
+                press.start(&late, &decided);
+                out.write_all(&press.text).map_err(WriteError::Output)?;
+                text.pieces(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
+                out.write_all(b"}\n").and_then(|()| out.flush()).map_err(WriteError::Output)
+            }
+            (Form::Table(table), Content::Row(mut row)) => {
+                row.load()?;
+                table.push(&row, &late, &decided).map_err(WriteError::Output)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A writer with the same entries, to be written while this one goes on.
     pub fn snapshot(&self) -> Self {
         Self {
             options: self.options.clone(),
-            sanitiser: self.sanitiser,
-            limits: self.limits.clone(),
-            rows: self.rows.clone(),
-            waits: self.waits.clone(),
+            book: self.book.snapshot(),
+            shelf: Spool::new(None),
             lookups: self.lookups.clone(),
             tcp: self.tcp.clone(),
             udp: self.udp.clone(),
-            agents: self.agents.clone(),
             connections: self.connections.clone(),
             listed: self.listed,
             unlisted: self.unlisted,
-            pages: new_pages(&self.options, String::new()),
-            line: Vec::new(),
-            failure: None,
-            summary: self.summary.clone(),
+            sides: Spool::new(None),
+            press: Press::new(&self.options, String::new()),
+            form: Form::Held,
+            passed: self.passed,
         }
     }
 
     /// Forgets entries and listed connections, which were written; stream numbers and lookups go on.
     pub fn forget(&mut self) {
-        self.rows = Vec::new();
-        self.waits = Vec::new();
-        self.agents = Agents::default();
+        self.book = Book::new(self.book.memory().1);
         self.connections = SideList::default();
         (self.listed, self.unlisted) = (0, 0);
-        self.summary = Summary::default();
     }
 
-    /// The first failure of the temporary file, once.
-    pub fn failure(&mut self) -> Option<io::Error> {
-        self.failure.take()
-    }
-
-    /// Writes the file.
-    pub fn finish(
-        mut self,
-        capture: &CaptureFacts,
-        spool: &mut Spool,
-        out: &mut dyn Write,
-    ) -> Result<Summary, WriteError> {
-        if let Some(error) = self.failure.take().or_else(|| spool.failure()) {
-            return Err(WriteError::Spool(error));
-        }
-        self.attribute_lookups();
-        self.rows.sort_unstable_by_key(|row| (row.start, row.connection, row.number, row.record.at));
-        self.summary.agents = std::mem::take(&mut self.agents).ranked();
-        let mut out = Counted { into: out, bytes: 0 };
-        if self.options.pretty {
-            let mut pretty = Pretty::new(&mut out);
-            self.write(capture, spool, &mut pretty)?;
-        } else {
-            self.write(capture, spool, &mut out)?;
-        }
-        out.write_all(b"\n").and_then(|()| out.flush()).map_err(WriteError::Output)?;
-        self.summary.bytes = out.bytes;
-        Ok(self.summary)
-    }
-
-    /// Gives each lookup to the first entry, in time, that waited for it.
-    fn attribute_lookups(&mut self) {
-        let rows = &mut self.rows;
-        self.waits.sort_by_key(|wait| rows.get(wait.row as usize).map(|row| (row.start, row.connection)));
-        for (at, wait) in self.waits.iter_mut().enumerate() {
-            let Some(row) = rows.get_mut(wait.row as usize) else { continue };
-            row.wait = at as u32 + 1;
-            wait.waited = self.lookups.claim(wait.client, wait.server, &wait.host, wait.opened);
-            if let Some(waited) = &wait.waited {
-                row.start = waited.span.0.min(row.start);
+    /// The capture ends: writes what is left to the output that was given before.
+    pub fn finish(mut self, capture: &CaptureFacts, totals: Totals) -> Result<Summary, WriteError> {
+        match std::mem::replace(&mut self.form, Form::Held) {
+            Form::Held => Ok(totals.summary),
+            Form::Ordered(out) => self.conclude(capture, totals, out),
+            Form::Lines(mut out) => {
+                out.flush().map_err(WriteError::Output)?;
+                Ok(self.sum(totals, out.bytes()))
+            }
+            Form::Table(table) => {
+                let (_, bytes) = table.finish().map_err(WriteError::Output)?;
+                Ok(self.sum(totals, bytes))
             }
         }
-        self.waits.shrink_to_fit();
     }
 
-    fn write(&mut self, capture: &CaptureFacts, spool: &mut Spool, out: &mut dyn Write) -> Result<(), WriteError> {
+    /// What was written one by one, in numbers.
+    fn sum(&self, totals: Totals, bytes: u64) -> Summary {
+        let Totals { mut summary, agents } = totals;
+        summary.pages = self.press.pages.len() as u64;
+        summary.agents = agents.ranked();
+        summary.bytes = bytes;
+        summary
+    }
+
+    /// Writes all that was kept for the end.
+    pub fn write(mut self, capture: &CaptureFacts, totals: Totals, out: &mut dyn Write) -> Result<Summary, WriteError> {
+        self.press = Press::new(&self.options, capture.file.clone());
+        let out = Stream::new(out, self.options.pretty);
+        self.conclude(capture, totals, out)
+    }
+
+    fn conclude<W: Write>(
+        mut self,
+        capture: &CaptureFacts,
+        totals: Totals,
+        mut out: Stream<W>,
+    ) -> Result<Summary, WriteError> {
+        let Self { options, book, lookups, press, sides, .. } = &mut self;
+        let Totals { mut summary, agents } = totals;
+        summary.agents = agents.ranked();
+        book.claim(i64::MAX, lookups).map_err(WriteError::Spool)?;
+        while let Some(row) = book.next(i64::MAX) {
+            press.entry(&row, options, sides, &mut out)?;
+        }
+        press.begin(options, &mut out)?;
+        if press.pages.len() == 0 {
+            let (start, mut page) = (capture.first.unwrap_or_default().0.div_euclid(1000), Vec::new());
+            page::write(&mut page, 0, &capture.file, start);
+            press.list.push(&page, sides);
+        }
+        summary.pages = press.pages.len().max(1) as u64;
+        if let Some(error) = sides.failure() {
+            return Err(WriteError::Spool(error));
+        }
+        self.tail(capture, &summary, &mut out).map_err(WriteError::Output)?;
+        summary.bytes = out.bytes();
+        Ok(summary)
+    }
+
+    /// What stands behind the entries: so one pass is enough, and nothing needs to be known before it. Readers do not mind the order of members.
+    fn tail(&self, capture: &CaptureFacts, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"],\"pages\":[")?;
+        self.press.list.write(out)?;
+        let mut text = b"]".to_vec();
+        let mut log = Object::resume(&mut text);
+        if let Some((name, version)) = summary.agents.first().and_then(|(agent, _)| browser(agent)) {
+            log.value("browser", &json!({"name": name, "version": version}));
+        }
+        capture_facts(&mut log, capture, self.unlisted);
+        log.key("_connections").push(b'[');
+        out.write_all(&text)?;
+        self.connections.write(out)?;
+        out.write_all(b"]}}\n")?;
+        out.flush()
+    }
+}
+
+impl Press {
+    fn new(options: &Options, untitled: String) -> Self {
+        Self {
+            sanitiser: Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses },
+            pages: Pages::new(options, untitled),
+            list: SideList::default(),
+            is_begun: false,
+            text: Vec::new(),
+        }
+    }
+
+    /// Writes what stands before the entries, once.
+    fn begin(&mut self, options: &Options, out: &mut dyn Write) -> Result<(), WriteError> {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return Ok(());
+        }
         let mut text = b"{\"log\":".to_vec();
         let mut log = Object::open(&mut text);
         log.string("version", "1.2");
-        log.value("creator", &json!({"name": self.options.creator.name, "version": self.options.creator.version}));
-        if let Some((name, version)) = self.summary.agents.first().and_then(|(agent, _)| browser(agent)) {
-            log.value("browser", &json!({"name": name, "version": version}));
-        }
-        if let Some(comment) = &self.options.comment {
+        log.value("creator", &json!({"name": options.creator.name, "version": options.creator.version}));
+        if let Some(comment) = &options.comment {
             log.string("comment", comment);
         }
-        capture_facts(&mut log, capture, self.unlisted);
         log.key("entries").push(b'[');
-        out.write_all(&text).map_err(WriteError::Output)?;
-        // Pages follow the entries, though readers expect them first and do not mind: so one pass over the spool is enough.
-        let pages = self.entries(capture, spool, out)?;
-        let failed = WriteError::Output;
-        out.write_all(b"],\"pages\":[").map_err(failed)?;
-        pages.write(spool, out).map_err(failed)?;
-        out.write_all(b"],\"_connections\":[").map_err(failed)?;
-        self.connections.write(spool, out).map_err(failed)?;
-        out.write_all(b"]}}").map_err(failed)
+        out.write_all(&text).map_err(WriteError::Output)
     }
 
-    /// Writes the entries in order, and gives back their pages.
-    fn entries(
+    /// Writes the next entry.
+    fn entry(
         &mut self,
-        capture: &CaptureFacts,
-        spool: &mut Spool,
+        row: &Row,
+        options: &Options,
+        sides: &mut Spool,
         out: &mut dyn Write,
-    ) -> Result<SideList, WriteError> {
-        let mut pages = new_pages(&self.options, capture.file.clone());
-        let mut list = SideList::default();
-        let (mut record, mut text) = (Vec::new(), Vec::new());
-        let damaged = |Short| WriteError::Spool(io::ErrorKind::InvalidData.into());
-        for (at, row) in self.rows.iter().enumerate() {
-            spool.read(row.record, &mut record).map_err(WriteError::Spool)?;
-            let mut reader = Reader::new(&record);
-            let len = reader.u32().map_err(damaged)?;
-            let late = reader.take(len as usize).map_err(damaged)?;
-            let late: Late<'_> = serde_json::from_slice(late).map_err(|error| WriteError::Spool(error.into()))?;
-            let wait = (row.wait as usize).checked_sub(1).and_then(|at| self.waits.get(at));
-            let waited = wait.and_then(|wait| wait.waited.as_ref());
-            text.clear();
-            if at > 0 {
-                text.extend_from_slice(b",\n");
-            }
-            decide(&late, waited, stream(&self.tcp, &self.udp, &late), &mut pages, &self.sanitiser, &mut text);
-            out.write_all(&text).map_err(WriteError::Output)?;
-            write_pieces(reader.rest(), spool, out).map_err(WriteError::Output)?;
-            out.write_all(b"}").map_err(WriteError::Output)?;
-            list.text.append(&mut pages.json);
-            list.spill(spool);
+    ) -> Result<(), WriteError> {
+        self.text.clear();
+        if self.is_begun {
+            self.text.extend_from_slice(b",\n");
         }
-        if pages.len() == 0 {
-            let start = capture.first.unwrap_or_default().0.div_euclid(1000);
-            page::write(&mut list.text, 0, &capture.file, start);
+        self.begin(options, out)?;
+        let late = row.late()?;
+        let decided = self.decide(&late, row.waited.as_deref());
+        self.start(&late, &decided);
+        out.write_all(&self.text).map_err(WriteError::Output)?;
+        row.text(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
+        out.write_all(b"}").map_err(WriteError::Output)?;
+        if !self.pages.json.is_empty() {
+            self.list.push(&self.pages.json, sides);
+            self.pages.json.clear();
         }
-        self.summary.pages = pages.len().max(1) as u64;
-        Ok(list)
+        Ok(())
     }
-}
 
-fn new_pages(options: &Options, untitled: String) -> Pages {
-    let micros = |nanos: u64| i64::try_from(nanos / 1000).unwrap_or(i64::MAX);
-    Pages::new(options.pages, micros(options.page_idle), micros(options.page_span), untitled)
-}
+    /// Decides what was open about an entry, now that its lookup is known.
+    fn decide<'w>(&mut self, late: &Late, waited: Option<&'w Waited>) -> Decided<'w> {
+        let phases = late.moments.phases(waited.map(|waited| waited.span));
+        let end = phases.start.saturating_add(phases.total);
+        let (page, page_start) = self.pages.place(&late.visit, phases.start, end);
+        Decided { page, page_start, phases, waited }
+    }
 
-fn stream(tcp: &Firsts, udp: &Firsts, late: &Late<'_>) -> Option<u64> {
-    if late.moments.is_quic { udp.rank(late.connection) } else { tcp.rank(late.connection) }
-}
-
-/// Writes the start of an entry, now that its lookup is known, with its page.
-fn decide(
-    late: &Late<'_>,
-    waited: Option<&Waited>,
-    stream: Option<u64>,
-    pages: &mut Pages,
-    sanitiser: &Sanitiser,
-    out: &mut Vec<u8>,
-) {
-    let phases = late.moments.phases(waited.map(|waited| waited.span));
-    let (page, page_start) = pages.place(&late.visit, phases.start, phases.start.saturating_add(phases.total));
-    late.write(out, &Decided { page, page_start, phases, waited, stream }, sanitiser);
-    out.push(b',');
+    /// Appends the start of an entry.
+    fn start(&mut self, late: &Late, decided: &Decided<'_>) {
+        late.write(&mut self.text, decided, &self.sanitiser);
+        self.text.push(b',');
+    }
 }
 
 fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
@@ -517,22 +423,4 @@ fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
         facts.insert("connectionsNotListed".into(), unlisted.into());
     }
     log.value("_capture", &facts);
-}
-
-/// Counts what passes.
-struct Counted<'w> {
-    into: &'w mut dyn Write,
-    bytes: u64,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.into.write(bytes)?;
-        self.bytes += len as u64;
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.into.flush()
-    }
 }

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Stamp};
+use crate::base::{Anomalies, Budget, Limits, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::detect::{self, Start};
@@ -129,6 +129,16 @@ impl Conversation {
         match &self.state {
             State::Http2(connection) => connection.is_flipped(),
             _ => self.is_flipped,
+        }
+    }
+
+    /// When the oldest of what was taken in and not told came: the start of a message that is not known yet.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Undecided(detection) => detection.held.since(),
+            State::Http1(connection) => connection.pending_since(),
+            State::Http2(connection) => connection.pending_since(),
+            State::Unknown => None,
         }
     }
 

@@ -46,6 +46,7 @@ impl Headers {
     }
 
     /// Name and value of each field.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |&(name_end, value_end)| {
@@ -57,12 +58,25 @@ impl Headers {
 
     /// Value of the first field of that name, in any case.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        let mut start = 0;
+        self.ends.iter().find_map(|&ends| self.value_if(name, std::mem::replace(&mut start, ends.1), ends))
     }
 
     /// Values of all fields of that name, in any case.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
-        self.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        let mut start = 0;
+        self.ends.iter().filter_map(move |&ends| self.value_if(name, std::mem::replace(&mut start, ends.1), ends))
+    }
+
+    /// The value of the field between these offsets, if its name is that one. Most names differ in their length already.
+    #[inline]
+    fn value_if(&self, name: &str, start: u32, (name_end, value_end): (u32, u32)) -> Option<&[u8]> {
+        if (name_end - start) as usize != name.len() {
+            return None;
+        }
+        let field = self.bytes.get(start as usize..name_end as usize)?;
+        let is_it = field.eq_ignore_ascii_case(name.as_bytes());
+        is_it.then(|| self.bytes.get(name_end as usize..value_end as usize).unwrap_or_default())
     }
 
     /// True when a comma-separated list field of that name holds `token`, in any case.

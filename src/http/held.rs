@@ -1,6 +1,6 @@
 //! Stream events kept until it is known what they are.
 
-use crate::base::{Budget, Lease, Span, Stamp};
+use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 /// Owned copies of stream events, in order of arrival.
@@ -47,6 +47,14 @@ impl Held {
         };
         self.events.push((side, event));
         self.lease.set(self.bytes.capacity() + self.events.capacity() * size_of::<(Side, HeldEvent)>());
+    }
+
+    /// When the oldest of it came.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.events.first().map(|(_, event)| match event {
+            HeldEvent::Data { span, .. } => span.first.time,
+            HeldEvent::Gap { stamp, .. } | HeldEvent::Fin(stamp) | HeldEvent::Reset(stamp) => stamp.time,
+        })
     }
 
     /// Bytes and events held, as a measure against a limit.

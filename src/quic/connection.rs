@@ -14,7 +14,7 @@ use super::retry;
 use super::streams::{StreamFrame, Streams};
 use super::version::{LongKind, Version};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::net::{Endpoint, FlowKey};
 use crate::tcp::{Loss, Side};
 use crate::tls::{Decryption, KeyLog, SecretSource, TlsInfo};
@@ -93,6 +93,11 @@ pub(super) struct Connection {
 const RESTARTS_KEPT: u8 = 4;
 
 impl Connection {
+    /// When the oldest packet came that waits for its keys.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        self.held.since()
+    }
+
     pub fn new(
         version: Result<Version, u32>,
         client: Endpoint,

@@ -124,6 +124,11 @@ impl Connections {
         self.connection(slot.0).map(|connection| &connection.facts)
     }
 
+    /// When the oldest packet of a connection came that waits for its keys.
+    pub fn pending_since(&self, slot: Slot) -> Option<Timestamp> {
+        self.connection(slot.0)?.pending_since()
+    }
+
     /// Number of connections that live.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -145,11 +150,11 @@ impl Connections {
         true
     }
 
-    /// Closes connections that ended or were idle for long.
-    pub fn expire(&mut self, now: Timestamp, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) {
+    /// Closes connections that ended, or were idle for more than `idle` nanoseconds.
+    pub fn expire(&mut self, now: Timestamp, idle: u64, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) {
         self.end_closed(now, out);
         while let Some(slot) = self.recency.oldest()
-            && self.connection(slot).is_none_or(|idle| now.nanos_since(idle.facts.last.time) > self.limits.idle)
+            && self.connection(slot).is_none_or(|known| now.nanos_since(known.facts.last.time) > idle)
         {
             self.close(slot, CloseReason::Idle, None, out);
         }

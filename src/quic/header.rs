@@ -7,7 +7,7 @@ use crate::base::{Reader, Short};
 pub const MAX_CONNECTION_ID: usize = 20;
 
 /// A connection id: up to 20 bytes that its receiver chose, or none.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionId {
     len: u8,
     bytes: [u8; MAX_CONNECTION_ID],
@@ -34,6 +34,16 @@ impl ConnectionId {
     /// True when it has no bytes: packets are told apart by address only.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+/// Packets are looked up by this: three words instead of a run of bytes.
+impl std::hash::Hash for ConnectionId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let (words, rest) = self.bytes.as_chunks::<8>();
+        words.iter().for_each(|word| state.write_u64(u64::from_le_bytes(*word)));
+        let rest = rest.iter().fold(u64::from(self.len), |sum, &byte| sum << 8 | u64::from(byte));
+        state.write_u64(rest);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::connection::Datagram;
 use super::event::Facts;
-use crate::base::{Budget, Lease, Limits, Stamp};
+use crate::base::{Budget, Lease, Limits, Stamp, Timestamp};
 use crate::net::Endpoint;
 use crate::tcp::Side;
 
@@ -55,6 +55,11 @@ impl Held {
         self.bytes = 0;
         self.lease.set(0);
         std::mem::take(&mut self.packets)
+    }
+
+    /// When the oldest one came.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.packets.front().map(|packet| packet.stamp.time)
     }
 
     /// Gives all up; tells how many there were.

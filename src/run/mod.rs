@@ -1,27 +1,31 @@
 //! Floor 8: files in, one ordered HAR out.
 
+mod batch;
 mod lines;
 mod output;
 mod part;
 mod pipe;
 mod secrets;
 mod session;
+mod shards;
 
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
 pub use output::{Output, Target};
 pub use session::{Ended, Outcome, Session};
 
-use crate::base::Spool;
-use crate::capture::{self, CaptureError, Item, Progress, link_type_name};
-use crate::engine::{Engine, Options, Seen};
+use crate::capture::{self, CaptureError, Frame, Item, Progress, link_type_name};
+use crate::engine::{Engine, Finished, Options, Seen, add_secrets};
 use crate::har;
 use crate::tls::{KeyLog, KeyLogReport};
 use secrets::Followed;
 pub use secrets::UserSecrets;
+use shards::Shards;
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Format {
     Har,
     /// One entry a line, as soon as it is complete.
     Ndjson,
+    /// A Parquet file with one row an entry.
+    Parquet,
 }
 
 /// One conversion.
@@ -45,8 +51,10 @@ pub struct Job {
     pub secrets: UserSecrets,
     /// How to convert.
     pub options: Options,
-    /// Folder of the temporary file; the system's when `None`.
+    /// Folder of temporary files; the system's when `None`.
     pub temporary: Option<PathBuf>,
+    /// Shards that work beside one another; as many as the machine has cores when 0.
+    pub jobs: usize,
     /// Set from outside to end reading early; what was read is written.
     pub stop: Arc<AtomicBool>,
 }
@@ -79,6 +87,9 @@ pub enum RunError {
     /// The output is one of the captures.
     #[error("{path}: is one of the captures; it is not overwritten", path = .0.display())]
     OverwritesCapture(PathBuf),
+    /// The system gives no thread to work on.
+    #[error("cannot start a thread: {0}; try --jobs 1")]
+    Thread(io::Error),
     /// The temporary file cannot be written or read.
     #[error("temporary file in {folder}: {error}", folder = folder.display())]
     Spool {
@@ -127,23 +138,33 @@ const LOOK_AT_KEYS: u64 = 16;
 
 /// Converts. `watch` is told how far the reading has come.
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
+    let mut options = job.options.clone();
+    if job.format == Format::Parquet {
+        options.har.shape = har::Shape::Row;
+    }
     let limits = &job.options.limits;
     let mut captures = pipe::open(job)?;
     let output = match job.format {
-        Format::Har => Output::open(&job.target, &job.captures)?,
+        Format::Har | Format::Parquet => Output::open(&job.target, &job.captures)?,
         Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
     };
     let keys = KeyLog::new(limits);
-    let is_live = job.captures.iter().any(|path| path.as_os_str() == "-");
+    let is_live = pipe::is_live(&job.captures);
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
     secrets::ahead(&job.captures, &keys, limits);
-    let spool = Spool::new(limits.spool_memory, job.temporary.clone());
     let output = Shared(Arc::new(Mutex::new(output)));
-    let lines: Option<Box<dyn Write + Send>> = match job.format {
-        Format::Har => None,
-        Format::Ndjson => Some(Box::new(output.clone())),
-    };
-    let mut engine = Engine::new(&job.options, keys.clone(), spool, lines);
+    let name = capture_name(&job.captures);
+    let mut writer = har::Writer::new(&options.har, limits, job.temporary.clone());
+    match job.format {
+        Format::Har => writer.stream(&name, Box::new(output.clone())),
+        Format::Ndjson => writer.lines(Box::new(output.clone())),
+        Format::Parquet => writer
+            .table(Box::new(output.clone()))
+            .map_err(|error| RunError::Output { target: job.target.name(), error })?,
+    }
+    // What comes from a pipe is told as soon as it is known: that is the work of one engine.
+    let jobs = if is_live { 1 } else { job.jobs };
+    let mut line = Line::start(&options, keys.clone(), job.temporary.clone(), jobs, writer)?;
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
         har::WriteError::Spool(error) => {
@@ -154,8 +175,12 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     let mut frames = 0u64;
     loop {
         match captures.next() {
-            Ok(Some(Item::Frame(frame))) => engine.push(&frame),
-            Ok(Some(Item::Secrets(secrets))) => engine.secrets(&secrets),
+            Ok(Some(Item::Frame(frame))) => {
+                if !line.push(&frame) {
+                    break;
+                }
+            }
+            Ok(Some(Item::Secrets(secrets))) => add_secrets(&keys, &secrets),
             Ok(None) => break,
             Err(error) => {
                 failure = Some(error);
@@ -169,9 +194,6 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         if frames.is_multiple_of(LOOK) {
             watch(captures.progress());
         }
-        if let Some(error) = engine.failure() {
-            return Err(failed(error));
-        }
         if job.stop.load(Relaxed) {
             break;
         }
@@ -183,23 +205,62 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     }
     // Sessions that still wait get their last try with what was appended meanwhile.
     let report = secrets.finish(&keys);
-    let (writer, mut spool, seen) = engine.finish().map_err(failed)?;
-    let summary = match job.format {
-        Format::Har => {
-            let facts = har::CaptureFacts {
-                file: capture_name(&job.captures),
-                packets: capture.frames,
-                first: capture.first,
-                last: capture.last,
-                link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
-            };
-            writer.finish(&facts, &mut spool, &mut output.clone()).map_err(failed)?
-        }
-        Format::Ndjson => writer.finish_lines().map_err(failed)?,
+    let Finished { writer, totals, seen } = line.finish().map_err(failed)?;
+    let facts = har::CaptureFacts {
+        file: name,
+        packets: capture.frames,
+        first: capture.first,
+        last: capture.last,
+        link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
     };
+    let summary = writer.finish(&facts, totals).map_err(failed)?;
     output.commit()?;
     let is_stopped = job.stop.load(Relaxed);
     Ok(Report { summary, capture, seen, keys: report, is_stopped, failure })
+}
+
+/// Who takes the frames.
+enum Line {
+    /// One engine, here.
+    Single(Box<Engine>),
+    /// Several shards, on threads of their own.
+    Shards(Box<Shards>),
+}
+
+impl Line {
+    fn start(
+        options: &Options,
+        keys: KeyLog,
+        folder: Option<PathBuf>,
+        jobs: usize,
+        writer: har::Writer,
+    ) -> Result<Self, RunError> {
+        if jobs == 1 {
+            return Ok(Self::Single(Box::new(Engine::new(options, keys, folder, writer))));
+        }
+        let jobs = if jobs > 0 { jobs } else { available_parallelism().map_or(1, NonZero::get) };
+        let shards = Shards::start(options, &keys, folder.as_ref(), jobs, writer).map_err(RunError::Thread)?;
+        Ok(Self::Shards(Box::new(shards)))
+    }
+
+    /// Takes the next frame; false when what is found can no longer be written, which [`Self::finish`] tells.
+    #[inline]
+    fn push(&mut self, frame: &Frame<'_>) -> bool {
+        match self {
+            Self::Single(engine) => {
+                engine.push(frame);
+                !engine.has_failed()
+            }
+            Self::Shards(shards) => shards.push(frame),
+        }
+    }
+
+    fn finish(self) -> Result<Finished, har::WriteError> {
+        match self {
+            Self::Single(engine) => engine.finish(),
+            Self::Shards(shards) => shards.finish(),
+        }
+    }
 }
 
 /// Name of the first capture, without folders.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::{Output, RunError};
-use crate::base::{Limits, Spool};
+use crate::base::Limits;
 use crate::capture::{Damage, Feed, Frame, Item, LinkType, Secrets, link_type_name};
-use crate::engine::{Engine, Options, Seen};
-use crate::har::{CaptureFacts, Summary, WriteError, Writer};
+use crate::engine::{Engine, Finished, Options, Seen};
+use crate::har::{CaptureFacts, Summary, WriteError};
 use crate::tls::KeyLog;
 
 /// Frames and secrets in, one HAR out.
@@ -32,19 +32,16 @@ pub struct Outcome {
 
 /// A session whose capture is over; it may be written more than once.
 pub struct Ended {
-    writer: Writer,
-    spool: Spool,
+    finished: Finished,
     facts: CaptureFacts,
-    seen: Seen,
     damage: Vec<Damage>,
 }
 
 impl Session {
     /// A session for a capture of this name, which stands in the HAR. `keys` may be shared, and added to at any time.
     pub fn new(options: &Options, name: &str, keys: KeyLog) -> Self {
-        let spool = Spool::new(options.limits.spool_memory, None);
         Self {
-            engine: Engine::new(options, keys.clone(), spool, None),
+            engine: Engine::gathering(options, keys.clone()),
             keys,
             facts: CaptureFacts { file: name.to_owned(), ..CaptureFacts::default() },
             links: BTreeSet::new(),
@@ -120,8 +117,8 @@ impl Session {
     /// Writes the entries that are over, while the session goes on.
     pub fn snapshot(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
         self.name_links();
-        let (writer, spool) = self.engine.snapshot();
-        writer.finish(&self.facts, spool, out)
+        let (writer, totals) = self.engine.snapshot();
+        writer.write(&self.facts, totals, out)
     }
 
     /// Writes the entries that are over to an output that was opened before.
@@ -154,15 +151,15 @@ impl Session {
         }
         self.name_links();
         let damage = self.damage();
-        let (writer, spool, seen) = self.engine.finish().map_err(|error| failed(error, ""))?;
-        Ok(Ended { writer, spool, facts: self.facts, seen, damage })
+        let finished = self.engine.finish().map_err(|error| failed(error, ""))?;
+        Ok(Ended { finished, facts: self.facts, damage })
     }
 
     /// The capture ends: writes the HAR.
     pub fn finish(mut self, out: &mut dyn Write) -> Result<Outcome, WriteError> {
         self.name_links();
-        let (writer, mut spool, seen) = self.engine.finish()?;
-        let summary = writer.finish(&self.facts, &mut spool, out)?;
+        let Finished { writer, totals, seen } = self.engine.finish()?;
+        let summary = writer.write(&self.facts, totals, out)?;
         Ok(Outcome { summary, seen })
     }
 
@@ -177,7 +174,8 @@ impl Session {
 impl Ended {
     /// Writes the HAR.
     pub fn write(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
-        self.writer.snapshot().finish(&self.facts, &mut self.spool, out)
+        let Finished { writer, totals, .. } = &self.finished;
+        writer.snapshot().write(&self.facts, totals.clone(), out)
     }
 
     /// Frames taken.
@@ -187,12 +185,12 @@ impl Ended {
 
     /// What was collected, in numbers.
     pub fn summary(&self) -> &Summary {
-        self.writer.summary()
+        self.finished.totals.summary()
     }
 
     /// What the engine saw besides exchanges.
     pub fn seen(&self) -> &Seen {
-        &self.seen
+        &self.finished.seen
     }
 
     /// Damages of the capture that came as bytes; the first few.

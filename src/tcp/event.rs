@@ -1,6 +1,6 @@
 //! What any byte stream hands on, be it TCP, the plaintext of TLS, or a QUIC stream.
 
-use crate::base::{Span, Stamp};
+use crate::base::{Span, Stamp, Timestamp};
 
 /// Which end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,4 +57,15 @@ pub enum StreamEvent<'a> {
     Fin(Stamp),
     /// The connection was torn down; both directions are over.
     Reset(Stamp),
+}
+
+impl StreamEvent<'_> {
+    /// When it happened, or began to.
+    #[inline]
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Data(chunk) => chunk.span.first.time,
+            Self::Gap { stamp, .. } | Self::Fin(stamp) | Self::Reset(stamp) => stamp.time,
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! Authenticated ciphers of TLS and QUIC.
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 use std::fmt;
 
 use aes::{Aes128, Aes256};
@@ -58,6 +61,9 @@ type Ccm8<C> = Ccm<C, U8, U12>;
 
 #[derive(Clone)]
 enum Cipher {
+    /// AES-GCM of either length, where the processor can do several blocks at once.
+    #[cfg(target_arch = "x86_64")]
+    WideGcm(wide::Gcm),
     Aes128Gcm(Box<Aes128Gcm>),
     Aes256Gcm(Box<Aes256Gcm>),
     ChaCha20Poly1305(Box<ChaCha20Poly1305>),
@@ -72,6 +78,13 @@ impl Aead {
     pub fn new(kind: AeadKind, key: &[u8]) -> Option<Self> {
         fn keyed<C: KeyInit>(key: &[u8]) -> Option<Box<C>> {
             C::new_from_slice(key).ok().map(Box::new)
+        }
+        #[cfg(target_arch = "x86_64")]
+        if matches!(kind, AeadKind::Aes128Gcm | AeadKind::Aes256Gcm)
+            && key.len() == kind.key_len()
+            && let Some(cipher) = wide::Gcm::new(key)
+        {
+            return Some(Self { kind, cipher: Cipher::WideGcm(cipher) });
         }
         let cipher = match kind {
             AeadKind::Aes128Gcm => Cipher::Aes128Gcm(keyed(key)?),
@@ -99,6 +112,8 @@ impl Aead {
         buf: &'a mut [u8],
     ) -> Result<&'a mut [u8], NotAuthentic> {
         match &self.cipher {
+            #[cfg(target_arch = "x86_64")]
+            Cipher::WideGcm(cipher) => cipher.open(nonce, aad, buf),
             Cipher::Aes128Gcm(cipher) => open(&**cipher, nonce, aad, buf),
             Cipher::Aes256Gcm(cipher) => open(&**cipher, nonce, aad, buf),
             Cipher::ChaCha20Poly1305(cipher) => open(&**cipher, nonce, aad, buf),

@@ -3,7 +3,7 @@
 mod wait;
 
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::cipher::Opener;
@@ -74,6 +74,11 @@ impl Core {
 
     pub(crate) fn anomalies(&self) -> &Anomalies {
         &self.anomalies
+    }
+
+    /// When the oldest record came that waits for secrets.
+    pub(crate) fn pending_since(&self) -> Option<Timestamp> {
+        self.queue.since()
     }
 
     pub(crate) fn is_flipped(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Budget, Lease, Span, Stamp};
+use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
 use crate::tcp::Side;
 
 use super::record::Record;
@@ -70,6 +70,14 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// When the oldest of it came.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.items.front().map(|(_, held)| match held {
+            Held::Record { span, .. } => span.first.time,
+            Held::Loss(_, stamp) | Held::Fin(stamp) | Held::Reset(stamp) => stamp.time,
+        })
     }
 
     /// Bytes held.

@@ -1,6 +1,6 @@
 //! A TCP stream becomes TLS records, with an answer to lost bytes.
 
-use crate::base::{Budget, Lease, Span, Stamp};
+use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
 
 /// Content types of records in the IANA registry.
 #[allow(missing_docs, reason = "the names of the registry")]
@@ -321,6 +321,11 @@ impl RecordReader {
             }
         }
         self.release();
+    }
+
+    /// When the record began whose end has not come yet.
+    pub(crate) fn pending_since(&self) -> Option<Timestamp> {
+        (self.at < self.buffer.len()).then(|| self.span(self.at, self.at + 1).first.time)
     }
 
     /// The span of the bytes from `from` up to `to` in the buffer.

@@ -1,6 +1,6 @@
 //! One TLS session over one TCP connection: two streams of records become two streams of plaintext.
 
-use crate::base::{Anomalies, Budget, Limits};
+use crate::base::{Anomalies, Budget, Limits, Timestamp};
 use crate::tcp::{Side, StreamEvent};
 
 use super::core::{Core, Sink};
@@ -48,6 +48,12 @@ impl Session {
     /// No more events follow: what still waits for secrets is tried a last time.
     pub fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
         self.core.finish(keys, out);
+    }
+
+    /// When the oldest of what was taken in and not handed on came.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let readers = self.readers.iter().filter_map(RecordReader::pending_since);
+        readers.chain(self.core.pending_since()).min()
     }
 
     /// What is known about the session.

@@ -23,7 +23,7 @@ use super::layout::frame_flag;
 use super::prefs::keep;
 use super::reread::Reader;
 use super::{loaded, objects, packet, prefs, secrets, tap};
-use crate::base::{FrameNumber, Spool};
+use crate::base::FrameNumber;
 use crate::engine::Engine;
 use crate::har::Brief;
 
@@ -285,8 +285,7 @@ impl Bridge {
             let mut options = prefs::options().unwrap_or_default();
             options.keep.requests = false;
             options.keep.responses = false;
-            let spool = Spool::new(options.limits.spool_memory, None);
-            let mut engine = Engine::new(&options, secrets::keys(), spool, None);
+            let mut engine = Engine::gathering(&options, secrets::keys());
             let told = self.told.clone();
             engine.observe(Box::new(move |brief| told.lock().unwrap_or_else(PoisonError::into_inner).push(brief)));
             engine

@@ -18,7 +18,7 @@ mod pairing;
 mod reader;
 
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Limits, Span, Stamp, Timestamp};
 use crate::http::held::Held;
 use crate::http::{
     Abort, Headers, HttpEvent, HttpEventKind, RequestHead, ResponseHead, StreamId, Upgrade, Version, detect, h2,
@@ -81,6 +81,14 @@ impl Connection {
             next: 0,
             anomalies: Anomalies::default(),
         }
+    }
+
+    /// When the oldest of what was taken in and not told came.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let heads = [&self.requests, &self.responses].into_iter().filter_map(|half| half.reader.pending_since());
+        let offer = self.offer.as_ref().and_then(|offer| offer.held.since());
+        let successor = self.successor.as_ref().and_then(|successor| successor.pending_since());
+        heads.chain(offer).chain(successor).min()
     }
 
     /// Faults that belong to no exchange.

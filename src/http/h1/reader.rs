@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::base::{Budget, Lease, Span};
+use crate::base::{Budget, Lease, Span, Timestamp};
 use crate::http::Version;
 use crate::http::detect;
 use crate::tcp::{Chunk, Side};
@@ -170,6 +170,11 @@ impl HeadReader {
     /// True when the start of something is held.
     pub fn is_holding(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// When the head began of which a part is held.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        self.span.filter(|_| self.is_holding()).map(|span| span.first.time)
     }
 
     /// Ready for the next head.

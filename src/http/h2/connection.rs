@@ -4,7 +4,7 @@ use super::frame::{self, FrameHeader, HEADER_TABLE_SIZE, flag, kind};
 use super::framer::{Framer, Piece};
 use super::hpack::Decoder;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Span, Stamp, Timestamp};
 use crate::http::section::SectionLimits;
 use crate::http::stream::Stream;
 use crate::http::{Abort, HttpEvent, StreamId, StreamPriority};
@@ -164,6 +164,13 @@ impl Connection {
     /// from false to true until the first event. The sides of events are always the true ones.
     pub fn is_flipped(&self) -> bool {
         self.core.roles == Roles::Flipped
+    }
+
+    /// When the oldest of what was taken in and not told came.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let frames = self.framers.iter().filter_map(Framer::pending_since);
+        let blocks = self.core.directions.iter().filter_map(|direction| direction.block);
+        frames.chain(blocks.map(|block| block.span.first.time)).min()
     }
 
     /// Faults that belong to no exchange.

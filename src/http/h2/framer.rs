@@ -2,7 +2,7 @@
 
 use super::frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use super::search::{Search, Verdict};
-use crate::base::{Budget, Lease, Limits, Span, Stamp};
+use crate::base::{Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::Chunk;
 
 /// What a direction is made of, in order.
@@ -133,6 +133,17 @@ impl Framer {
     /// True when nothing has come yet.
     pub fn is_untouched(&self) -> bool {
         matches!(self.state, State::Start { matched: 0 })
+    }
+
+    /// When the frame began whose end has not come yet, unless it is content.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let is_within = match self.state {
+            State::Start { matched } => matched > 0,
+            State::Header { .. } => self.have > 0,
+            State::Collect | State::Search => true,
+            State::Pad | State::Data { .. } | State::Skip { .. } => false,
+        };
+        is_within.then_some(self.start.first.time)
     }
 
     /// Takes the next bytes.

@@ -3,7 +3,7 @@
 use super::framer::{Framer, Piece, kind};
 use super::qpack::{Decoder, Readiness, UNTIL_SETTINGS};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Reader, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Reader, Span, Stamp, Timestamp};
 use crate::http::section::{Section, SectionLimits};
 use crate::http::stream::{Frames, Progress, Stream};
 use crate::http::{Abort, HttpEvent, StreamId, Version};
@@ -95,6 +95,8 @@ struct Half {
 #[derive(Debug)]
 pub(super) struct Exchange {
     quic_id: u64,
+    /// Its first bytes.
+    since: Stamp,
     stream: Option<Stream>,
     /// True when the request is lost, so that nothing can be told.
     is_dead: bool,
@@ -243,13 +245,18 @@ impl Half {
 
 impl Exchange {
     /// A request stream of which nothing has come.
-    pub(super) fn new(quic_id: u64, shared: &Shared) -> Self {
-        Self { quic_id, stream: None, is_dead: false, halves: [Half::new(shared), Half::new(shared)] }
+    pub(super) fn new(quic_id: u64, since: Stamp, shared: &Shared) -> Self {
+        Self { quic_id, since, stream: None, is_dead: false, halves: [Half::new(shared), Half::new(shared)] }
     }
 
     /// True when all of it has been told.
     pub(super) fn is_over(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_done) && self.halves.iter().all(Half::is_empty)
+    }
+
+    /// When it began, while nothing of it was told.
+    pub(super) fn pending_since(&self) -> Option<Timestamp> {
+        (self.stream.is_none() && !self.is_dead).then_some(self.since.time)
     }
 
     /// True when nothing can be told of it.

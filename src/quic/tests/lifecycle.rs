@@ -404,7 +404,7 @@ fn idle_connections_expire_and_the_oldest_is_evicted() {
         assert!(connections.push(&packet(&sent, at.into()), &KeyLog::default(), &mut out));
     }
     assert!(connections.evict_oldest(&mut out));
-    connections.expire(Timestamp(1500 * MILLI + limits.idle as i64), &mut out);
+    connections.expire(Timestamp(1500 * MILLI + limits.idle as i64), limits.idle, &mut out);
     assert_eq!(connections.len(), 1);
     assert_eq!(connections.facts(Slot(2)).unwrap().client.port, 1002);
     connections.finish(&KeyLog::default(), &mut out);

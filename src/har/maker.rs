@@ -1,0 +1,294 @@
+//! Makes entries of exchanges, one shard's at a time; what they have to do with one another is the writer's work.
+
+use std::io;
+
+use super::agent::Agents;
+use super::draft::Text;
+use super::entry::{Made, make, version};
+use super::facts;
+use super::headers::field_text;
+use super::late::Late;
+use super::options::{Options, Shape};
+use super::sanitise::Sanitiser;
+use super::subject::Subject;
+use super::summary::Summary;
+use super::table::Row;
+use crate::base::{FrameNumber, Limits, Spool, Timestamp};
+use crate::dns::Lookup;
+use crate::exchange::{Connection, Exchange, TransportFacts};
+use crate::tls::info::Decryption;
+
+/// Connections without an entry that are listed; a port scan makes millions, which are only counted.
+pub(super) const CONNECTIONS_LISTED: u64 = 10_000;
+
+/// An entry that lacks only what depends on the whole capture.
+#[derive(Debug)]
+pub struct Entry {
+    pub(super) late: Late,
+    pub(super) content: Content,
+    /// The frame with which its exchange was over.
+    pub(super) done: FrameNumber,
+}
+
+/// All of an entry but its late members.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// As JSON.
+    Text(Text),
+    /// As a row of a table.
+    Row(Box<Row>),
+}
+
+impl Entry {
+    /// About how many bytes it takes in memory.
+    pub(super) fn allocated(&self) -> usize {
+        let content = match &self.content {
+            Content::Text(text) => text.allocated(),
+            Content::Row(row) => row.memory(),
+        };
+        size_of::<Self>() + content + self.late.allocated()
+    }
+
+    /// Puts what is large into the spool.
+    fn put_away(&mut self, spool: &mut Spool) -> io::Result<()> {
+        match &mut self.content {
+            Content::Text(text) => text.put_away(spool),
+            Content::Row(row) => {
+                row.put_away(spool);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A connection that is over.
+#[derive(Debug)]
+pub struct Closed {
+    /// Its first frame.
+    pub(super) id: FrameNumber,
+    pub(super) is_quic: bool,
+    /// The frame with which it was over.
+    pub(super) at: FrameNumber,
+    /// True when it gave no entry.
+    pub(super) is_barren: bool,
+    /// What the list of such connections says of it, as JSON; nothing when it has no room there.
+    pub(super) listing: Option<Vec<u8>>,
+}
+
+/// What a shard tells the writer of some frames.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Exchanges that are over.
+    entries: Vec<Entry>,
+    /// What these take in memory.
+    bytes: usize,
+    /// Name lookups.
+    pub lookups: Vec<Lookup>,
+    /// First frames of new TCP connections.
+    pub tcp: Vec<FrameNumber>,
+    /// First frames of new UDP flows, and whether they may be QUIC.
+    pub udp: Vec<(FrameNumber, bool)>,
+    /// Connections that are over.
+    pub closed: Vec<Closed>,
+    /// What may still come.
+    pub horizon: Horizon,
+    /// Why something is missing.
+    pub failure: Option<io::Error>,
+}
+
+/// Bytes of entries that a shard holds for the writer; the text of more goes to the spool.
+const ENTRIES_HELD: usize = 8 << 20;
+
+impl News {
+    /// Adds an entry.
+    pub fn enter(&mut self, mut entry: Entry, spool: &mut Spool) {
+        if self.bytes + entry.allocated() > ENTRIES_HELD
+            && let Err(error) = entry.put_away(spool)
+        {
+            self.failure.get_or_insert(error);
+        }
+        self.bytes += entry.allocated();
+        self.entries.push(entry);
+    }
+
+    /// Takes out the entries.
+    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+
+    /// True when nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.lookups.is_empty()
+            && self.tcp.is_empty()
+            && self.udp.is_empty()
+            && self.closed.is_empty()
+            && self.failure.is_none()
+    }
+}
+
+/// Times before which nothing new is to come from a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Horizon {
+    /// No entry that comes later starts earlier, but for the lookup it waited for.
+    pub entries: Timestamp,
+    /// No lookup that comes later was asked for earlier.
+    pub lookups: Timestamp,
+}
+
+/// What a shard counted.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    pub(super) summary: Summary,
+    pub(super) agents: Agents,
+}
+
+impl Totals {
+    /// The numbers; pages, bytes and agents are known when the HAR is written.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Adds what another shard counted; `keep` is [`Limits::anomalies_kept`].
+    pub fn merge(&mut self, other: Totals, keep: usize) {
+        self.summary.merge(&other.summary, keep);
+        self.agents.merge(other.agents);
+    }
+}
+
+/// Makes entries, and counts.
+#[derive(Debug)]
+pub struct Maker {
+    options: Options,
+    sanitiser: Sanitiser,
+    keep: usize,
+    listed: u64,
+    totals: Totals,
+    failure: Option<io::Error>,
+}
+
+impl Maker {
+    /// A maker that has seen nothing.
+    pub fn new(options: &Options, limits: &Limits) -> Self {
+        Self {
+            sanitiser: Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses },
+            options: options.clone(),
+            keep: limits.anomalies_kept,
+            listed: 0,
+            totals: Totals::default(),
+            failure: None,
+        }
+    }
+
+    /// An exchange is over with the frame `done`: it becomes an entry, unless it is left out.
+    pub fn exchange(
+        &mut self,
+        mut exchange: Exchange,
+        connection: &Connection,
+        done: FrameNumber,
+        spool: &mut Spool,
+    ) -> Option<Entry> {
+        let Totals { summary, agents } = &mut self.totals;
+        if let Some(agent) = exchange.request.head.headers.first("user-agent") {
+            agents.count(&field_text(agent));
+        }
+        if exchange.response.is_none() {
+            summary.unanswered += 1;
+            if !self.options.unanswered {
+                summary.filtered += 1;
+                return None;
+            }
+        }
+        exchange.request.body.kept.settle(spool);
+        if let Some(response) = &mut exchange.response {
+            response.body.kept.settle(spool);
+        }
+        let made = match Subject::new(&mut exchange, connection, &self.options, self.keep) {
+            Ok(subject) => match self.options.shape {
+                Shape::Json => make(&subject).map(|made| made.map(|ready| (ready.late, Content::Text(ready.text)))),
+                Shape::Row => Row::new(&subject).map(|row| Some((subject.late(), Content::Row(Box::new(row))))),
+            },
+            Err(Made::Refused) => Ok(None),
+            Err(Made::Filtered) => {
+                summary.filtered += 1;
+                return None;
+            }
+        };
+        let (late, content) = match made {
+            Ok(Some(made)) => made,
+            Ok(None) => {
+                summary.refused += 1;
+                return None;
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                return None;
+            }
+        };
+        let response = exchange.response.as_ref();
+        summary.entries += 1;
+        summary.truncated += u64::from(response.is_some_and(|response| response.body.has_gap));
+        Summary::count(&mut summary.versions, version(&exchange));
+        let class = response.map_or(0, |response| response.head.status / 100);
+        *summary.statuses.entry(class).or_default() += 1;
+        summary.anomalies.merge(&exchange.anomalies, self.keep);
+        Some(Entry { late, content, done })
+    }
+
+    /// A connection is over with the frame `at`; one without exchanges is listed with the reason.
+    pub fn closed(&mut self, connection: &Connection, at: FrameNumber) -> Closed {
+        let is_barren = connection.exchanges == 0;
+        let mut closed = Closed {
+            id: connection.id.0,
+            is_quic: matches!(connection.transport, TransportFacts::Quic(_)),
+            at,
+            is_barren,
+            listing: None,
+        };
+        let summary = &mut self.totals.summary;
+        summary.connections += 1;
+        summary.anomalies.merge(&connection.anomalies, self.keep);
+        if !is_barren {
+            return closed;
+        }
+        let reason = facts::reason(connection);
+        // What names one connection stands in the list of connections; here the same reason is counted once.
+        let common = reason.split_once(" (client random").map_or(reason.as_str(), |(common, _)| common);
+        Summary::count(&mut summary.without_entry, common);
+        if let Some(tls) = &connection.tls
+            && matches!(tls.decryption, Decryption::Failed(_) | Decryption::Pending)
+            && let Some(sni) = &tls.sni
+        {
+            Summary::count(&mut summary.undecrypted, sni);
+        }
+        if self.listed < CONNECTIONS_LISTED {
+            self.listed += 1;
+            let mut listing = Vec::new();
+            facts::without_entry(&mut listing, connection, &self.sanitiser);
+            closed.listing = Some(listing);
+        }
+        closed
+    }
+
+    /// What was counted so far; pages, bytes and agents are known when the HAR is written.
+    pub fn summary(&self) -> &Summary {
+        &self.totals.summary
+    }
+
+    /// What was counted.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Counts from zero again: what was counted was written.
+    pub fn forget(&mut self) {
+        self.totals = Totals::default();
+        self.listed = 0;
+    }
+
+    /// The first failure of the temporary file, once.
+    pub fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+}

@@ -1,0 +1,178 @@
+//! Shards on threads: the front hands out rounds of packets, each shard turns its part into news, and the writer puts the news of
+//! all shards together again.
+//!
+//! ```text
+//!            ┌─ batch ─► shard 0 ─ news ─┐
+//!  front ────┼─ batch ─► shard 1 ─ news ─┼──► writer
+//!            └─ batch ─► shard … ─ news ─┘
+//! ```
+//!
+//! The writer takes the news of one round of all shards at a time, so nothing depends on who was faster.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use foldhash::fast::RandomState;
+
+use super::batch::{Batch, Part};
+use crate::base::{Anomalies, Stamp};
+use crate::capture::Frame;
+use crate::engine::{Finished, Front, Options, Rest, Rounds, Route, Shard, route};
+use crate::har::{News, Totals, WriteError, Writer};
+use crate::net::{FlowKey, Packet, Transport};
+use crate::tls::KeyLog;
+
+/// Rounds that wait for a shard, and news that wait for the writer: enough that nobody waits for long.
+const AHEAD: usize = 2;
+
+/// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
+const FLOWS_KEPT: usize = 65_536;
+
+/// The front of several shards.
+pub(super) struct Shards {
+    front: Front,
+    rounds: Rounds,
+    batches: Vec<Batch>,
+    to_shards: Vec<SyncSender<(Batch, Stamp)>>,
+    /// Batches to be filled again.
+    spare: Receiver<Batch>,
+    quic: HashSet<FlowKey, RandomState>,
+    shards: Vec<JoinHandle<(Totals, Anomalies)>>,
+    writer: JoinHandle<Result<Writer, WriteError>>,
+    keep: usize,
+}
+
+impl Shards {
+    /// Starts `count` shards and `writer`; temporary files lie in `folder`.
+    pub(super) fn start(
+        options: &Options,
+        keys: &KeyLog,
+        folder: Option<&PathBuf>,
+        count: usize,
+        writer: Writer,
+    ) -> Result<Self, std::io::Error> {
+        let (give_back, spare) = sync_channel(count * (AHEAD + 2));
+        let (mut to_shards, mut news, mut shards) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..count {
+            let (to_shard, batches) = sync_channel(AHEAD);
+            let (to_writer, from_shard) = sync_channel(AHEAD);
+            let shard = Shard::new(options, keys.clone(), folder.cloned(), count);
+            let give_back = give_back.clone();
+            let work = move || follow(shard, &batches, &to_writer, &give_back);
+            shards.push(Builder::new().name(format!("shard {number}")).spawn(work)?);
+            to_shards.push(to_shard);
+            news.push(from_shard);
+        }
+        let writer = Builder::new().name("writer".into()).spawn(move || write(writer, &news))?;
+        Ok(Self {
+            front: Front::new(&options.limits, options.share),
+            rounds: Rounds::default(),
+            batches: (0..count).map(|_| Batch::default()).collect(),
+            to_shards,
+            spare,
+            quic: HashSet::default(),
+            shards,
+            writer,
+            keep: options.limits.anomalies_kept,
+        })
+    }
+
+    /// Takes the next frame; false when the writer has stopped.
+    pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
+        let Self { front, batches, quic, .. } = self;
+        if let Some(text) = frame.comment {
+            batches.iter_mut().for_each(|batch| batch.comment(frame.number, text));
+        }
+        front.push(frame, &mut |packet| hand_out(packet, batches, quic));
+        if self.rounds.count(frame) { self.end_round() } else { true }
+    }
+
+    fn end_round(&mut self) -> bool {
+        let now = self.front.now();
+        for (batch, to_shard) in self.batches.iter_mut().zip(&self.to_shards) {
+            let fresh = self.spare.try_recv().unwrap_or_default();
+            if to_shard.send((std::mem::replace(batch, fresh), now)).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The capture ends: all connections are closed, and the writer has what all shards had to tell.
+    pub(super) fn finish(mut self) -> Result<Finished, WriteError> {
+        self.end_round();
+        drop(self.to_shards);
+        let (mut totals, mut seen) = (Totals::default(), self.front.finish());
+        for shard in self.shards {
+            let (counted, anomalies) = end(shard);
+            totals.merge(counted, self.keep);
+            seen.anomalies.merge(&anomalies, self.keep);
+        }
+        Ok(Finished { writer: end(self.writer)?, totals, seen })
+    }
+}
+
+/// What a thread came to; its panic goes on here.
+fn end<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Puts a packet into the batch of its shard, or of all.
+#[inline]
+fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowKey, RandomState>) {
+    let Route { home, is_stray } = route(packet, batches.len(), |flow| quic.contains(flow));
+    if is_stray {
+        for (number, batch) in batches.iter_mut().enumerate() {
+            batch.push(packet, number != home);
+        }
+        return;
+    }
+    if packet.transport == Transport::Udp && packet.payload.first().is_some_and(|first| first & 0x80 != 0) {
+        let (flow, _) = FlowKey::new(packet.source, packet.destination);
+        if quic.len() < FLOWS_KEPT || quic.contains(&flow) {
+            quic.insert(flow);
+        }
+    }
+    if let Some(batch) = batches.get_mut(home) {
+        batch.push(packet, false);
+    }
+}
+
+/// The work of a shard.
+fn follow(
+    mut shard: Shard,
+    batches: &Receiver<(Batch, Stamp)>,
+    to_writer: &SyncSender<News>,
+    give_back: &SyncSender<Batch>,
+) -> (Totals, Anomalies) {
+    while let Ok((mut batch, now)) = batches.recv() {
+        batch.each(|part| match part {
+            Part::Comment(frame, text) => shard.comment(frame, text),
+            Part::Packet(packet) => shard.push(&packet),
+            Part::Stray(packet) => shard.push_stray(&packet),
+        });
+        batch.clear();
+        // When nobody wants it back it is dropped.
+        let _ = give_back.try_send(batch);
+        if to_writer.send(std::mem::take(shard.end_round(now))).is_err() {
+            break;
+        }
+    }
+    let Rest { news, totals, anomalies } = shard.finish();
+    // A writer that is gone has said why.
+    let _ = to_writer.send(news);
+    (totals, anomalies)
+}
+
+/// The work of the writer.
+fn write(mut writer: Writer, from_shards: &[Receiver<News>]) -> Result<Writer, WriteError> {
+    loop {
+        let mut round: Vec<News> = from_shards.iter().map_while(|news| news.recv().ok()).collect();
+        if round.len() < from_shards.len() {
+            return Ok(writer);
+        }
+        writer.take(&mut round)?;
+    }
+}

@@ -1,0 +1,150 @@
+//! The result depends neither on the number of threads, nor on when entries are written, nor on how many machines share the work.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first fault")]
+
+#[path = "../benches/generate/mod.rs"]
+mod generate;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use generate::{Kind, Made};
+use harshark::engine::{Options, Share};
+use harshark::run::{Format, Job, Report, Target, UserSecrets, run};
+use serde_json::Value;
+
+/// Every capture that the tests carry.
+fn captures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut captures: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    captures.retain(|path| path.extension().is_some_and(|extension| extension == "pcapng"));
+    captures.sort();
+    captures
+}
+
+/// A capture of some megabytes, with many connections at once.
+fn generated(folder: &Path, kind: Kind, name: &str) -> (PathBuf, Made) {
+    let mut bytes = Cursor::new(Vec::new());
+    let made = generate::generate(kind, &mut bytes, 6_000_000, 12, 7).unwrap();
+    let path = folder.join(name);
+    fs::write(&path, bytes.into_inner()).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), made.bytes);
+    (path, made)
+}
+
+fn convert(capture: &Path, format: Format, jobs: usize, set: impl FnOnce(&mut Options)) -> (Vec<u8>, Report) {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    let mut options = Options::default();
+    set(&mut options);
+    let job = Job {
+        captures: vec![capture.to_owned()],
+        target: Target::File(target.clone()),
+        format,
+        secrets: UserSecrets::default(),
+        options,
+        temporary: None,
+        jobs,
+        stop: Arc::default(),
+    };
+    let report = run(&job, &mut |_| {}).unwrap();
+    (fs::read(target).unwrap(), report)
+}
+
+fn entries(har: &[u8]) -> Vec<Value> {
+    let har: Value = serde_json::from_slice(har).unwrap();
+    har["log"]["entries"].as_array().unwrap().clone()
+}
+
+fn assert_same(one: &[u8], other: &[u8], what: &str) {
+    let at = one.iter().zip(other).position(|(a, b)| a != b);
+    let around = |bytes: &[u8]| {
+        let at = at.unwrap_or(0);
+        String::from_utf8_lossy(&bytes[at.saturating_sub(80)..bytes.len().min(at + 80)]).into_owned()
+    };
+    assert!(one == other, "{what}: {} and {} bytes:\n{}\n{}", one.len(), other.len(), around(one), around(other));
+}
+
+fn all_captures(folder: &Path) -> Vec<(PathBuf, Option<Made>)> {
+    let mut all: Vec<_> = captures().into_iter().map(|path| (path, None)).collect();
+    for (kind, name) in [(Kind::Http1, "h1.pcap"), (Kind::Http2, "h2.pcapng"), (Kind::Http3, "h3.pcapng")] {
+        let (path, made) = generated(folder, kind, name);
+        all.push((path, Some(made)));
+    }
+    all
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (capture, made) in all_captures(folder.path()) {
+        for format in [Format::Har, Format::Ndjson, Format::Parquet] {
+            let (one, report) = convert(&capture, format, 1, |_| {});
+            assert!(report.summary.entries > 0, "{}", capture.display());
+            if let Some(made) = made {
+                assert_eq!((report.summary.entries, report.capture.frames), (made.exchanges, made.packets));
+            }
+            for jobs in [2, 4] {
+                let (many, counted) = convert(&capture, format, jobs, |_| {});
+                assert_same(&one, &many, &format!("{} with {jobs} jobs", capture.display()));
+                assert_eq!(format!("{:?}", report.summary), format!("{:?}", counted.summary));
+            }
+        }
+    }
+}
+
+#[test]
+fn entries_are_in_order_however_early_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (capture, _) in all_captures(folder.path()) {
+        let (late, _) = convert(&capture, Format::Har, 1, |_| {});
+        let starts: Vec<String> =
+            entries(&late).iter().map(|entry| entry["startedDateTime"].as_str().unwrap().to_owned()).collect();
+        assert!(starts.is_sorted(), "{}", capture.display());
+        for (waiting, jobs) in [(0, 1), (20_000, 1), (200_000, 3), (2_000_000, 2)] {
+            let (early, _) = convert(&capture, Format::Har, jobs, |options| options.limits.waiting = waiting);
+            assert_same(&late, &early, &format!("{} with {waiting} bytes of entries", capture.display()));
+        }
+    }
+}
+
+/// What an entry is whatever else is in the capture: without its page, and Wireshark's number of its connection.
+fn alone(mut entry: Value) -> String {
+    let members = entry.as_object_mut().unwrap();
+    members.remove("pageref");
+    members.retain(|key, _| !(key.starts_with('_') && (key.ends_with("_start") || key.ends_with("_end"))));
+    if let Some(chunks) = members.get_mut("_chunks").and_then(Value::as_array_mut) {
+        chunks.iter_mut().for_each(|chunk| drop(chunk.as_object_mut().unwrap().remove("ts")));
+    }
+    let packet = members["_packet"].as_object_mut().unwrap();
+    for key in ["tcpStream", "udpStream", "filter"] {
+        packet.remove(key);
+    }
+    entry.to_string()
+}
+
+#[test]
+fn parts_make_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for (capture, _) in all_captures(folder.path()) {
+        let (whole, _) = convert(&capture, Format::Har, 1, |_| {});
+        let mut whole: Vec<String> = entries(&whole).into_iter().map(alone).collect();
+        whole.sort();
+        let mut parts = Vec::new();
+        for index in 0..3 {
+            let share = Some(Share { index, of: 3 });
+            let (part, _) = convert(&capture, Format::Har, 2, |options| options.share = share);
+            for entry in entries(&part) {
+                // Only the whole capture tells the number of a connection.
+                assert!(entry["_packet"].get("tcpStream").is_none(), "{entry}");
+                assert!(entry["_packet"]["filter"].as_str().unwrap().contains("addr eq"));
+                parts.push(alone(entry));
+            }
+        }
+        parts.sort();
+        assert_eq!(parts.len(), whole.len(), "{}", capture.display());
+        assert!(parts == whole, "{}: entries differ", capture.display());
+    }
+}
