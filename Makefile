@@ -7,7 +7,7 @@ BIN := target/release/harshark
 # The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
 DEMOS := small-clear small-h2 small-h3
 
-.PHONY: help tools tools-demo tools-test build demo check test layouts bench install uninstall clean
+.PHONY: help tools tools-demo tools-test build demo check test soak layouts bench install uninstall clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) build --release
 	tests/readers.sh
 	tests/outside.sh
+
+soak: tools-test ## Let a simulated month of traffic pass through command, session and recorder; memory and disk must not grow
+	HARSHARK_SOAK_DAYS=30 $(CARGO) test --test soak --test soak_session
 
 layouts: tools-test ## Check the plugin's layout table against the headers of each Wireshark at hand
 	tests/layouts.sh

@@ -11,7 +11,7 @@ use harshark::engine::Options;
 use harshark::run::Session;
 use harshark::tls::KeyLog;
 use support::days::{DAY, Days};
-use support::steady::{SLACK, Watch};
+use support::steady::{SEGMENT, SLACK, Watch};
 
 /// Looks in a run.
 const LOOKS: u64 = 50;
@@ -53,7 +53,7 @@ fn days_of_a_session_take_the_memory_of_hours() {
     }
     let mut rest = session.end().unwrap();
     entries += rest.write(&mut Length::default()).unwrap().entries;
-    watch.assert_steady(SLACK);
+    watch.assert_steady(SLACK, SEGMENT);
     assert_eq!(entries, days.made.entries);
     // An hour's file does not hold what other hours brought.
     assert!(longest < 16 << 20, "{longest} bytes");

@@ -149,7 +149,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
     };
     let keys = KeyLog::new(limits);
-    let is_live = job.captures.iter().any(|path| path.as_os_str() == "-");
+    let is_live = pipe::is_live(&job.captures);
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
     secrets::ahead(&job.captures, &keys, limits);
     let output = Shared(Arc::new(Mutex::new(output)));

@@ -121,7 +121,7 @@ fn open_file(path: &Path, is_lines: bool) -> io::Result<Sink> {
     if is_lines {
         let mut options = File::options();
         // It is emptied when the first line comes.
-        options.write(true).create(true).truncate(false);
+        options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         return Ok(Sink::Lines(BufWriter::with_capacity(BUFFER, Lines::new(options.open(&path)?))));

@@ -1,6 +1,7 @@
 //! Captures of a run. Pipes are read so that the reading can be stopped while they are silent.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -20,6 +21,11 @@ pub(super) fn open(job: &Job) -> Result<Captures, CaptureError> {
         let stop = job.stop.clone();
         Ok(Box::new(Interruptible::new(open, move || stop.load(Relaxed) || (watches_reader && is_reader_gone()))))
     })
+}
+
+/// True when one of the captures may be silent for long: standard input, or a FIFO.
+pub(super) fn is_live(captures: &[PathBuf]) -> bool {
+    captures.iter().any(|path| path.as_os_str() == "-" || path.metadata().is_ok_and(|facts| !facts.is_file()))
 }
 
 /// True when nobody reads standard output any more.

@@ -3,9 +3,10 @@
 //! The format is the one browsers write when `SSLKEYLOGFILE` is set
 //! ([draft-ietf-tls-keylogfile](https://datatracker.ietf.org/doc/draft-ietf-tls-keylogfile/)).
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -96,7 +97,7 @@ impl KeyLogReport {
     }
 }
 
-/// All secrets of a run. A clone is another handle on the same secrets; they are only ever added.
+/// All secrets of a run, up to a bound: a recording of days forgets the oldest. A clone is another handle on the same secrets.
 #[derive(Clone)]
 pub struct KeyLog {
     shared: Arc<Shared>,
@@ -114,19 +115,46 @@ struct Store {
     by_session_id: HashMap<Vec<u8>, Found>,
     /// By the first eight bytes of the encrypted pre-master secret.
     by_rsa: HashMap<[u8; 8], Found>,
+    /// What was added, the oldest first.
+    order: VecDeque<Name>,
     private: PrivateKeys,
+}
+
+/// What a secret is found by.
+enum Name {
+    Random(Random, Label),
+    SessionId(Vec<u8>),
+    Rsa([u8; 8]),
 }
 
 impl Store {
     fn len(&self) -> usize {
         self.by_random.len() + self.by_session_id.len() + self.by_rsa.len()
     }
+
+    fn trim(&mut self, capacity: usize) {
+        while self.len() > capacity {
+            match self.order.pop_front() {
+                Some(Name::Random(random, label)) => drop(self.by_random.remove(&(random, label))),
+                Some(Name::SessionId(id)) => drop(self.by_session_id.remove(&id)),
+                Some(Name::Rsa(prefix)) => drop(self.by_rsa.remove(&prefix)),
+                None => return,
+            }
+        }
+    }
 }
 
 /// The user's word counts more than the capture's; else the first one stays.
-fn keep<K>(entry: Entry<'_, K, Found>, found: Found) -> bool {
-    match entry {
+fn keep<K: Hash + Eq>(
+    secrets: &mut HashMap<K, Found>,
+    order: &mut VecDeque<Name>,
+    name: impl FnOnce(&K) -> Name,
+    key: K,
+    found: Found,
+) -> bool {
+    match secrets.entry(key) {
         Entry::Vacant(vacant) => {
+            order.push_back(name(vacant.key()));
             vacant.insert(found);
             true
         }
@@ -173,7 +201,7 @@ impl KeyLog {
             for line in text.split(|&byte| byte == b'\n') {
                 let line = Line::parse(line);
                 report.lines += u64::from(!matches!(line, Line::Nothing));
-                let has_room = store.len() < self.shared.capacity;
+                let Store { by_random, by_session_id, by_rsa, order, .. } = &mut *store;
                 let is_new = match line {
                     Line::Nothing => continue,
                     Line::Unknown => {
@@ -184,13 +212,18 @@ impl KeyLog {
                         report.broken += 1;
                         continue;
                     }
-                    _ if !has_room => continue,
                     Line::ByRandom(random, label, secret) => {
-                        keep(store.by_random.entry((random, label)), Found { secret, source })
+                        let name = |&(random, label): &(Random, Label)| Name::Random(random, label);
+                        keep(by_random, order, name, (random, label), Found { secret, source })
                     }
-                    Line::BySessionId(id, secret) => keep(store.by_session_id.entry(id), Found { secret, source }),
-                    Line::ByRsa(prefix, secret) => keep(store.by_rsa.entry(prefix), Found { secret, source }),
+                    Line::BySessionId(id, secret) => {
+                        keep(by_session_id, order, |id| Name::SessionId(id.clone()), id, Found { secret, source })
+                    }
+                    Line::ByRsa(prefix, secret) => {
+                        keep(by_rsa, order, |&prefix| Name::Rsa(prefix), prefix, Found { secret, source })
+                    }
                 };
+                store.trim(self.shared.capacity);
                 report.used += 1;
                 news += u64::from(is_new);
             }
@@ -273,7 +306,10 @@ impl KeyLog {
     /// Remembers the master secret of a session that may be resumed.
     pub(crate) fn learn(&self, session: &[u8], found: &Found) {
         let mut store = self.write();
-        if store.len() < self.shared.capacity && keep(store.by_session_id.entry(session.to_vec()), found.clone()) {
+        let Store { by_session_id, order, .. } = &mut *store;
+        let is_new = keep(by_session_id, order, |id| Name::SessionId(id.clone()), session.to_vec(), found.clone());
+        store.trim(self.shared.capacity);
+        if is_new {
             drop(store);
             self.shared.revision.fetch_add(1, Ordering::Release);
         }

@@ -72,7 +72,7 @@ fn days_of_lines_take_the_memory_of_hours() {
     let told = listener.join().unwrap();
     let ended = child.wait_with_output().unwrap();
     assert!(ended.status.success(), "{}{}", said(&ended), String::from_utf8_lossy(&errors.join().unwrap()));
-    watch.assert_steady(SLACK);
+    watch.assert_steady(SLACK, 0);
     let made = days.made;
     let wanted = Told { lines: made.entries, looked_up: made.pages * 3, numbered: made.pages, messages: made.messages };
     assert_eq!(told, wanted);

@@ -8,6 +8,7 @@ mod support;
 
 mod lines;
 mod recorder;
+mod rest;
 
 /// Simulated days, unless `HARSHARK_SOAK_DAYS` says so.
 fn days() -> u64 {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::days;
 use crate::support::days::{DAY, Days};
 use crate::support::process::{drain, end, fifo, said};
-use crate::support::steady::Watch;
+use crate::support::steady::{SEGMENT, Watch};
 
 /// Looks at the process in a run.
 const LOOKS: u64 = 50;
@@ -93,7 +93,7 @@ fn days_of_recording_take_the_memory_of_hours() {
     assert!(ended.status.success() && said.is_empty(), "{said}");
     assert_eq!(handed_on.join().unwrap(), written);
     entries += collect(folder.path(), true);
-    watch.assert_steady(SLACK);
+    watch.assert_steady(SLACK, SEGMENT);
     assert_eq!(entries, days.made.entries);
 }
 

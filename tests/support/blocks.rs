@@ -43,3 +43,15 @@ pub fn at_time(block: &[u8], time: u64) -> Vec<u8> {
     moved[16..20].copy_from_slice(&(time as u32).to_le_bytes());
     moved
 }
+
+/// An Enhanced Packet Block of the first interface.
+pub fn packet_block(time: u64, packet: &[u8]) -> Vec<u8> {
+    let padded = packet.len().next_multiple_of(4);
+    let len = (32 + padded) as u32;
+    let words = [PACKET, len, 0, (time >> 32) as u32, time as u32, packet.len() as u32, packet.len() as u32];
+    let mut block = words.map(u32::to_le_bytes).concat();
+    block.extend_from_slice(packet);
+    block.resize(28 + padded, 0);
+    block.extend_from_slice(&len.to_le_bytes());
+    block
+}

@@ -12,9 +12,9 @@ const KEPT: usize = 20;
 /// Port scans, in SYNs a minute that nobody answers.
 const SCANNED: u32 = 60;
 /// Flows of UDP a minute that carry nothing of the web.
-const CHATTER: u32 = 20;
+const CHATTER: u32 = 30;
 /// Lookups a minute that no connection follows.
-const LOOKUPS: u32 = 6;
+const LOOKUPS: u32 = 36;
 /// Encrypted connections a minute; every second one is never closed.
 const SEALED: u32 = 4;
 /// Content of more than this leaves memory at once.

@@ -86,8 +86,17 @@ fn text_may_be_appended_in_any_pieces() {
 #[test]
 fn the_number_of_secrets_has_a_bound() {
     let keys = KeyLog::new(&Limits { secrets: 2, ..Limits::default() });
-    keys.parse(sample().as_bytes(), SecretSource::KeyLog);
-    assert_eq!(keys.len(), 2);
+    let report = keys.parse(sample().as_bytes(), SecretSource::KeyLog);
+    assert_eq!((keys.len(), report.used), (2, 6));
+    // The last ones are held: a log that is followed for days is about what comes now.
+    assert!(keys.pre_master_of(&[1, 2, 3, 4, 5, 6, 7, 8]).is_some() && keys.knows(&[0xef; 32]));
+    assert!(keys.master_of_session(&[7; 32]).is_none() && !keys.knows(&[0xab; 32]) && !keys.knows(&[0xcd; 32]));
+    let found = keys.secret(&[0xef; 32], Label::ClientTraffic).unwrap();
+    for number in 0..1000u32 {
+        keys.learn(&number.to_be_bytes(), &found);
+        assert_eq!((keys.len(), keys.read().order.len()), (2, 2));
+        assert!(keys.master_of_session(&number.to_be_bytes()).is_some());
+    }
 }
 
 #[test]
