@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The tests of floor 0 under Miri, which sees what is undefined behaviour. Says how to get it where it is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "miri: the component is missing: skipped. It comes with a nightly toolchain:"
+    echo "    rustup toolchain install nightly --component miri"
+    exit 0
+fi
+cargo +nightly miri test --lib --target-dir target/miri base::
