@@ -7,7 +7,7 @@ BIN := target/release/harshark
 # The same page in clear, over TLS 1.3 with HTTP/2, and over QUIC with HTTP/3; the secrets are inside the captures.
 DEMOS := small-clear small-h2 small-h3
 
-.PHONY: help tools tools-demo tools-test build demo check test soak layouts bench install uninstall clean
+.PHONY: help tools tools-demo tools-test build demo check test hostile soak sanitize miri fuzz layouts bench install uninstall clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,17 +41,34 @@ check: tools-test ## Formatting, lints and documentation
 test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) test
 	$(CARGO) build --release
+	$(CARGO) bench --bench hostile
+	tests/sanitize.sh
 	tests/readers.sh
 	tests/outside.sh
 
 soak: tools-test ## Let a simulated month of traffic pass through command, session and recorder; memory and disk must not grow
 	HARSHARK_SOAK_DAYS=30 $(CARGO) test --test soak --test soak_session
 
+hostile: tools-test ## Attack the engine: limits, and cost that grows as the traffic does
+	$(CARGO) test --test hostile
+	$(CARGO) bench --bench hostile
+
+sanitize: tools-test ## Run the C program that uses every function under ASan and UBSan
+	tests/sanitize.sh
+
+miri: ## Run the tests of the lowest floor under Miri, where it is installed
+	tests/miri.sh
+
+SECONDS ?= 60
+fuzz: tools-test ## Fuzz every target for SECONDS seconds (default 60); needs cargo-fuzz
+	fuzz/run.sh $(SECONDS)
+
 layouts: tools-test ## Check the plugin's layout table against the headers of each Wireshark at hand
 	tests/layouts.sh
 
-bench: build ## Make large captures of HTTP/1, HTTP/2 over TLS and HTTP/3; measure CPU, speed and memory
+bench: build ## Make large captures of HTTP/1, HTTP/2 over TLS and HTTP/3, and attacks; measure CPU, speed and memory
 	$(CARGO) bench --bench large
+	$(CARGO) bench --bench hostile -- 8
 
 install: build ## Install command, library, plugin and recorder (PREFIX, DESTDIR)
 	@./install.sh install "$(PREFIX)" "$(DESTDIR)"

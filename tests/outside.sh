@@ -49,6 +49,8 @@ tar xJf "$shared/corpus/malformed-dev.tar.xz" -C "$work/hostile"
 python3 "$shared/tools/run_corpus.py" "$bin -q {capture} -o {out}" --set "$(dirname "$(find "$work/hostile" -name manifest.json | head -n 1)")" \
     --work "$work/corpus" --json "$work/hostile.json" >"$work/hostile.txt"
 tail -n 1 "$work/hostile.txt"
+# Each of them in less than 64 MiB.
+python3 tests/peak.py "$bin" 64 "$work/hostile" || failed=1
 python3 - "$work/corpus.json" "$work/hostile.json" <<'PY' || failed=1
 import json
 import sys

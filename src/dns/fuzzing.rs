@@ -39,7 +39,8 @@ pub fn datagrams(data: &[u8]) {
     assert_eq!(budget.used(), 0);
 }
 
-fn run(data: &[u8], dice: Option<Dice>) -> Vec<String> {
+/// The lookups, and whether every message could be read.
+fn run(data: &[u8], dice: Option<Dice>) -> (Vec<String>, bool) {
     let limits = Limits { lookups: 20, ..Limits::default() };
     let budget = Budget::new(limits.memory);
     let (client, server) = ends();
@@ -51,12 +52,15 @@ fn run(data: &[u8], dice: Option<Dice>) -> Vec<String> {
         assert!(budget.used() <= 2 * (2 << 16) + 21 * 3000, "{}", budget.used());
     });
     stream.finish(&mut |lookup| lookups.push(format!("{lookup:?}")));
+    let is_clean = stream.anomalies().is_empty();
     drop(stream);
     assert_eq!(budget.used(), 0);
-    lookups
+    (lookups, is_clean)
 }
 
-/// DNS over TCP as a script: the same lookups in any pieces.
+/// DNS over TCP as a script: the same lookups in any pieces. Behind a message that cannot be read, where the next one is found
+/// depends on the segments.
 pub fn stream(data: &[u8]) {
-    assert_eq!(run(data, None), run(data, Some(Dice::of(data))));
+    let ((whole, is_clean), (cut, is_clean_too)) = (run(data, None), run(data, Some(Dice::of(data))));
+    assert!(!(is_clean && is_clean_too) || whole == cut, "not the same in pieces: {whole:?} {cut:?}");
 }

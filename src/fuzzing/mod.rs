@@ -130,6 +130,19 @@ mod tests {
         engine: 150,
     }
 
+    /// Inputs that broke a body once.
+    #[test]
+    fn what_was_found_stays_mended() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions");
+        for target in TARGETS {
+            for entry in std::fs::read_dir(folder.join(target.name)).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                println!("{}", path.display());
+                (target.body)(&std::fs::read(path).unwrap());
+            }
+        }
+    }
+
     #[test]
     fn every_target_is_tried_and_has_a_file() {
         assert!(TARGETS.iter().map(|target| target.name).eq(NAMES.iter().copied()));

@@ -67,7 +67,12 @@ struct Opening {
     garbage: u64,
     /// Where the first of them was.
     stamp: Option<Stamp>,
+    /// Bytes held that are the start of a line, as far as that is long: only its end can tell more.
+    line: usize,
 }
+
+/// Bytes of a line behind which only its end tells what it is.
+const SURE: usize = 128;
 
 impl Conversation {
     /// A pair of streams before its first byte; `alpn` is the protocol that TLS negotiated.
@@ -211,6 +216,16 @@ impl Conversation {
 impl Detection {
     /// Takes in bytes of one side and says what they make of the connection.
     fn data(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) -> Start {
+        if chunk.data.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && self.held.is_without(side) {
+            // Nobody misses the empty lines before a message.
+            return Start::More;
+        }
+        let line = self.opening(side).line;
+        if line >= SURE && line + chunk.data.len() <= limits.detect && memchr(b'\n', chunk.data).is_none() {
+            self.opening(side).line += chunk.data.len();
+            self.held.push(side, StreamEvent::Data(chunk));
+            return Start::More;
+        }
         let is_first = self.opening(side).garbage == 0;
         let before = self.held.bytes_of(side);
         let found = if before.is_empty() {
@@ -220,6 +235,10 @@ impl Detection {
         };
         match found {
             Start::More if before.len() + chunk.data.len() <= limits.detect => {
+                let is_line = [&before, chunk.data].iter().all(|part| memchr(b'\n', part).is_none());
+                // HTTP/2 has no lines.
+                let is_text = is_line && before.len() >= SURE && detect::start(&before, is_first) == Start::More;
+                self.opening(side).line = if is_text { before.len() + chunk.data.len() } else { 0 };
                 self.held.push(side, StreamEvent::Data(chunk));
                 Start::More
             }
@@ -273,6 +292,7 @@ impl Detection {
     fn discard(&mut self, side: Side, len: u64, stamp: Stamp) {
         self.held.forget(side);
         let opening = self.opening(side);
+        opening.line = 0;
         opening.garbage = opening.garbage.saturating_add(len);
         opening.stamp.get_or_insert(stamp);
     }

@@ -11,7 +11,6 @@ use super::h3::qpack::Readiness;
 use super::table::Field;
 use super::{Abort, Conversation, Headers, HttpEvent, HttpEventKind, HttpOptions, StreamId};
 use super::{grpc, h2, h3, sse, websocket};
-use crate::base::anomaly::AnomalyKind;
 use crate::base::fuzzing::{Dice, pieces};
 use crate::base::{Budget, Limits, Reader, Span};
 use crate::tcp::Side;
@@ -39,7 +38,7 @@ struct Told {
     streams: BTreeMap<StreamId, Vec<String>>,
     bodies: BTreeMap<(StreamId, Side), (usize, u64)>,
     is_over: BTreeMap<StreamId, [bool; 2]>,
-    /// Framing was broken: how much of it was read before that was seen depends on the chunks.
+    /// Something was wrong: where reading goes on behind that may depend on the chunks.
     is_broken: bool,
 }
 
@@ -48,6 +47,8 @@ impl Told {
         let id = event.stream;
         let over = self.is_over.entry(id).or_default();
         let lines = self.streams.entry(id).or_default();
+        self.is_broken |=
+            matches!(event.kind, HttpEventKind::Anomaly(..) | HttpEventKind::Abort { reason: Abort::Malformed, .. });
         let starts = matches!(event.kind, HttpEventKind::Request(_) | HttpEventKind::Push(_));
         assert_eq!(starts, lines.is_empty(), "the request comes first and once: {:?} behind {lines:?}", event.kind);
         let side = match &event.kind {
@@ -62,7 +63,6 @@ impl Told {
                 return;
             }
         };
-        self.is_broken |= matches!(event.kind, HttpEventKind::Abort { reason: Abort::Malformed, .. });
         let is_end = matches!(event.kind, HttpEventKind::End { .. } | HttpEventKind::Abort { .. });
         assert!(is_end || !over[side.index()], "{:?} behind the end: {lines:?}", event.kind);
         if let HttpEventKind::Body(_, chunk) = &event.kind {
@@ -107,7 +107,7 @@ fn conversation(data: &[u8], alpn: Option<&str>) {
             assert!(budget.used() <= MOST, "{}", budget.used());
         });
         conversation.finish(Abort::CaptureEnd, last, &mut |event| told.take(&event));
-        let is_clean = conversation.anomalies().count(AnomalyKind::GarbageSkipped) == 0 && !told.is_broken;
+        let is_clean = conversation.anomalies().is_empty() && !told.is_broken;
         drop(conversation);
         assert_eq!(budget.used(), 0);
         (told.finish(), is_clean)

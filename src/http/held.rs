@@ -8,6 +8,8 @@ use crate::tcp::{Chunk, Side, StreamEvent};
 pub struct Held {
     bytes: Vec<u8>,
     events: Vec<(Side, HeldEvent)>,
+    /// Bytes of each side.
+    bytes_of: [usize; 2],
     lease: Lease,
     budget: Budget,
 }
@@ -31,7 +33,7 @@ enum HeldEvent {
 impl Held {
     /// Nothing held.
     pub fn new(budget: &Budget) -> Self {
-        Self { bytes: Vec::new(), events: Vec::new(), lease: budget.lease(), budget: budget.clone() }
+        Self { bytes: Vec::new(), events: Vec::new(), bytes_of: [0; 2], lease: budget.lease(), budget: budget.clone() }
     }
 
     /// Keeps a copy.
@@ -39,6 +41,9 @@ impl Held {
         let event = match event {
             StreamEvent::Data(chunk) => {
                 self.bytes.extend_from_slice(chunk.data);
+                if let Some(bytes) = self.bytes_of.get_mut(side.index()) {
+                    *bytes += chunk.data.len();
+                }
                 HeldEvent::Data { end: self.bytes.len(), span: chunk.span, offset: chunk.offset }
             }
             StreamEvent::Gap { len, stamp } => HeldEvent::Gap { len, stamp },
@@ -75,8 +80,16 @@ impl Held {
         bytes
     }
 
+    /// True when no bytes of that side are held.
+    pub fn is_without(&self, side: Side) -> bool {
+        self.bytes_of.get(side.index()) == Some(&0)
+    }
+
     /// Drops the bytes of one side.
     pub fn forget(&mut self, side: Side) {
+        if self.is_without(side) {
+            return;
+        }
         let mut kept = Self::new(&self.budget);
         self.each(|of, event| {
             if of != side || !matches!(event, StreamEvent::Data(_)) {

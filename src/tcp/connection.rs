@@ -191,6 +191,9 @@ impl Connection {
             // A side that waits for the other cannot be what the other waits for; so the one with a real hole goes first.
             let order = |side: Side| {
                 let half = &self.halves[side.index()];
+                if half.fin_told {
+                    return None;
+                }
                 match half.assembler.first_hole() {
                     Some((hole, shown)) => Some((hole.is_empty(), shown.frame, hole.end)),
                     None if half.is_behind() => Some((false, now.frame, half.received())),
@@ -347,6 +350,7 @@ impl Connection {
         let sequence = header.sequence.wrapping_add(u32::from(header.flags.has(TcpFlags::SYN)));
         let start = match ours.place(sequence, len, &rules.limits) {
             Place::At(at) => at,
+            Place::Jumped(at) if ours.fin_told => at as i64,
             Place::Jumped(at) => {
                 telling!(self, side, slot, rules, out, |emit| ours.assembler.give_up(at, segment.stamp, emit));
                 at as i64
@@ -440,9 +444,8 @@ impl Connection {
     /// Breaks a tie: each side waits for the other's next bytes. One of them must be a repetition with a newer acknowledgment
     /// than its first transmission had; it was captured later, and goes first.
     fn untie(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) -> bool {
-        let [Some(client), Some(server)] = self.halves.each_ref().map(|half| half.assembler.first_waiting()) else {
-            return false;
-        };
+        let waiting = |half: &Half| if half.fin_told { None } else { half.assembler.first_waiting() };
+        let [Some(client), Some(server)] = self.halves.each_ref().map(waiting) else { return false };
         let (side, after) =
             if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
         let half = &mut self.halves[side.index()];

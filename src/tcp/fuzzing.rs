@@ -154,7 +154,7 @@ impl Told {
             TcpEvent::Stream(side, event) => {
                 let at = side.index();
                 let is_reset = matches!(event, StreamEvent::Reset(_));
-                assert!(self.is_open && (!self.is_over[at] || is_reset), "event behind the end");
+                assert!(self.is_open && (!self.is_over[at] || is_reset), "event behind the end: {event:?}");
                 match event {
                     StreamEvent::Data(chunk) => {
                         assert!(!chunk.data.is_empty() && chunk.offset == self.next[at], "offsets follow each other");

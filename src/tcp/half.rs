@@ -288,6 +288,9 @@ impl Half {
 
     /// Hands on or holds the bytes of one segment, and notes those that were cut off. Returns what was new.
     pub(super) fn take(&mut self, at: u64, data: &[u8], cut: u64, span: Span, after: u64, out: &mut Out<'_>) -> Stored {
+        if self.fin_told {
+            return Stored { fresh: 0, differs: false };
+        }
         let before = self.assembler.next();
         let taken = if after == 0 { self.assembler.hand_on(at, data, span, out) } else { 0 };
         let mut stored = Stored { fresh: self.assembler.next() - before, differs: false };
@@ -305,6 +308,9 @@ impl Half {
 
     /// Gives up the first hole when it must not be waited for any longer. Returns true when it did: there may be more.
     pub(super) fn lose_patience(&mut self, packets: u32, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
+        if self.fin_told {
+            return false;
+        }
         let (next, received) = (self.assembler.next(), self.received());
         match &self.patience {
             Some(patience) if patience.until.min(received) > next => {
@@ -335,9 +341,13 @@ impl Half {
 
     /// Hands on what is ready, given what the other side has reached; then the end, when it is due.
     pub(super) fn advance(&mut self, reached: u64, floor: Timestamp, out: &mut Out<'_>) -> bool {
+        if self.fin_told {
+            // Nothing follows the end, whatever was sent or acknowledged behind it.
+            return false;
+        }
         let moved = self.assembler.pop(reached, floor, out);
         let Some(fin) = &self.fin else { return moved };
-        if self.fin_told || self.assembler.next() < fin.offset || fin.after > reached {
+        if self.assembler.next() < fin.offset || fin.after > reached {
             return moved;
         }
         self.fin_told = true;
@@ -347,10 +357,8 @@ impl Half {
 
     /// True when something waits, or is waited for.
     pub(super) fn is_busy(&self) -> bool {
-        !self.assembler.is_empty()
-            || (self.fin.is_some() && !self.fin_told)
-            || self.is_behind()
-            || self.patience.is_some()
+        !self.fin_told
+            && (!self.assembler.is_empty() || self.fin.is_some() || self.is_behind() || self.patience.is_some())
     }
 
     /// True when a RST with this sequence number would be believed: it lies where the receiver expects the next byte, or at

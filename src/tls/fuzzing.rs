@@ -85,5 +85,11 @@ fn run(data: &[u8], dice: Option<Dice>) -> (Plain, bool) {
 pub fn session(data: &[u8]) {
     let (whole, is_clean) = run(data, None);
     let (pieces, _) = run(data, Some(Dice::of(data)));
-    assert!(!is_clean || whole == pieces, "not the same in pieces: {whole:?} {pieces:?}");
+    if !is_clean {
+        return;
+    }
+    // Whether an end is told depends on what still waits for secrets when it comes.
+    let read = |plain: &Plain| (plain.bytes.each_ref().map(Vec::len), plain.gaps);
+    assert_eq!(read(&whole), read(&pieces), "not the same in pieces");
+    assert!(whole.bytes == pieces.bytes, "other bytes in pieces");
 }

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The tests of floor 0 under Miri, which sees what is undefined behaviour. Says how to get it where it is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "miri: the component is missing: skipped. It comes with a nightly toolchain:"
+    echo "    rustup toolchain install nightly --component miri"
+    exit 0
+fi
+# The spool's tests make temporary files of a kind that Miri does not know.
+cargo +nightly miri test --lib --target-dir target/miri base:: -- --skip base::spool
