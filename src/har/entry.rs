@@ -435,7 +435,7 @@ pub fn visit(exchange: &Exchange, connection: &Connection, url: &Url, sanitiser:
     let response = exchange.response.as_ref();
     let referer = fields.first("referer").map(field_text).and_then(|referer| {
         if !sanitiser.is_strict() && target::is_canonical(&referer) {
-            return Some(referer);
+            return Some(referer.into_owned());
         }
         let mut url = Url::parse(&referer).ok()?;
         url.set_fragment(None);
