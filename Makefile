@@ -41,6 +41,7 @@ check: tools-test ## Formatting, lints and documentation
 test: check ## All checks; .ci/run calls exactly this
 	$(CARGO) test
 	$(CARGO) build --release
+	tests/readers.sh
 	tests/outside.sh
 
 layouts: tools-test ## Check the plugin's layout table against the headers of each Wireshark at hand

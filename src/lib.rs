@@ -22,6 +22,8 @@ pub mod dns;
 pub mod engine;
 pub mod exchange;
 pub mod ffi;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod har;
 pub mod http;
 pub mod net;

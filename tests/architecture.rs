@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["exchange"],
     &["har"],
     &["engine", "run"],
-    &["cli", "ffi", "wireshark"],
+    &["cli", "ffi", "wireshark", "fuzzing"],
 ];
 
 fn floor_of(room: &str) -> Option<usize> {

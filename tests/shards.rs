@@ -10,7 +10,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use generate::Kind;
+use generate::{Kind, Made};
 use harshark::engine::{Options, Share};
 use harshark::run::{Format, Job, Report, Target, UserSecrets, run};
 use serde_json::Value;
@@ -25,12 +25,13 @@ fn captures() -> Vec<PathBuf> {
 }
 
 /// A capture of some megabytes, with many connections at once.
-fn generated(folder: &Path, kind: Kind, name: &str) -> PathBuf {
+fn generated(folder: &Path, kind: Kind, name: &str) -> (PathBuf, Made) {
     let mut bytes = Cursor::new(Vec::new());
-    generate::generate(kind, &mut bytes, 6_000_000, 12, 7).unwrap();
+    let made = generate::generate(kind, &mut bytes, 6_000_000, 12, 7).unwrap();
     let path = folder.join(name);
     fs::write(&path, bytes.into_inner()).unwrap();
-    path
+    assert_eq!(fs::metadata(&path).unwrap().len(), made.bytes);
+    (path, made)
 }
 
 fn convert(capture: &Path, format: Format, jobs: usize, set: impl FnOnce(&mut Options)) -> (Vec<u8>, Report) {
@@ -66,10 +67,11 @@ fn assert_same(one: &[u8], other: &[u8], what: &str) {
     assert!(one == other, "{what}: {} and {} bytes:\n{}\n{}", one.len(), other.len(), around(one), around(other));
 }
 
-fn all_captures(folder: &Path) -> Vec<PathBuf> {
-    let mut all = captures();
+fn all_captures(folder: &Path) -> Vec<(PathBuf, Option<Made>)> {
+    let mut all: Vec<_> = captures().into_iter().map(|path| (path, None)).collect();
     for (kind, name) in [(Kind::Http1, "h1.pcap"), (Kind::Http2, "h2.pcapng"), (Kind::Http3, "h3.pcapng")] {
-        all.push(generated(folder, kind, name));
+        let (path, made) = generated(folder, kind, name);
+        all.push((path, Some(made)));
     }
     all
 }
@@ -77,10 +79,13 @@ fn all_captures(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    for capture in all_captures(folder.path()) {
-        for format in [Format::Har, Format::Ndjson] {
+    for (capture, made) in all_captures(folder.path()) {
+        for format in [Format::Har, Format::Ndjson, Format::Parquet] {
             let (one, report) = convert(&capture, format, 1, |_| {});
             assert!(report.summary.entries > 0, "{}", capture.display());
+            if let Some(made) = made {
+                assert_eq!((report.summary.entries, report.capture.frames), (made.exchanges, made.packets));
+            }
             for jobs in [2, 4] {
                 let (many, counted) = convert(&capture, format, jobs, |_| {});
                 assert_same(&one, &many, &format!("{} with {jobs} jobs", capture.display()));
@@ -93,7 +98,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn entries_are_in_order_however_early_they_are_written() {
     let folder = tempfile::tempdir().unwrap();
-    for capture in all_captures(folder.path()) {
+    for (capture, _) in all_captures(folder.path()) {
         let (late, _) = convert(&capture, Format::Har, 1, |_| {});
         let starts: Vec<String> =
             entries(&late).iter().map(|entry| entry["startedDateTime"].as_str().unwrap().to_owned()).collect();
@@ -123,7 +128,7 @@ fn alone(mut entry: Value) -> String {
 #[test]
 fn parts_make_the_whole() {
     let folder = tempfile::tempdir().unwrap();
-    for capture in all_captures(folder.path()) {
+    for (capture, _) in all_captures(folder.path()) {
         let (whole, _) = convert(&capture, Format::Har, 1, |_| {});
         let mut whole: Vec<String> = entries(&whole).into_iter().map(alone).collect();
         whole.sort();

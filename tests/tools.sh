@@ -23,6 +23,9 @@ case ${1:-build} in
         # The C ABI is tried by a C program under valgrind, and its header in both languages.
         need c++ g++
         need valgrind valgrind
+        # Table engines read what is written; they come by pip. Spark runs on Java.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+        need java default-jre-headless
         ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -65,7 +65,8 @@ impl Connection {
         Ok(new)
     }
 
-    fn send(&mut self, up: bool, text: &[u8]) -> io::Result<()> {
+    /// Sends text as records.
+    pub fn send(&mut self, up: bool, text: &[u8]) -> io::Result<()> {
         let mut records = Vec::with_capacity(text.len() + text.len() / 256 + 64);
         self.sealers[usize::from(!up)].seal(23, text, &mut records)?;
         self.tcp.send(up, &records);

@@ -93,7 +93,7 @@ impl Connection {
     }
 
     /// Seals frames into a packet with a short header.
-    fn packet_of(&mut self, up: bool, frames: &[u8]) -> io::Result<()> {
+    pub fn packet_of(&mut self, up: bool, frames: &[u8]) -> io::Result<()> {
         let end = &mut self.ends[usize::from(!up)];
         let packet = end.sealer.seal([&[0x40][..], &end.peer].concat(), frames)?;
         self.datagram(up, &packet);

@@ -4,14 +4,14 @@
 #![allow(dead_code, reason = "the bench and the tests that share this each need a part of it")]
 
 mod content;
-mod crypto;
+pub mod crypto;
 mod fields;
 mod file;
 mod h1;
-mod h2;
-mod h3;
+pub mod h2;
+pub mod h3;
 mod hello;
-mod wire;
+pub mod wire;
 
 use std::io::{self, Write};
 
@@ -72,7 +72,7 @@ impl Random {
 }
 
 /// One connection that goes on for ever.
-trait Conversation {
+pub trait Conversation {
     /// Queues the packets of the next exchanges; gives how many exchanges.
     fn talk(&mut self, contents: &Contents, random: &mut Random) -> io::Result<u64>;
 

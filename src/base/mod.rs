@@ -3,6 +3,8 @@
 pub mod anomaly;
 pub mod budget;
 pub mod bytes;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod limits;
 pub mod spool;
 pub mod stamp;

@@ -20,6 +20,8 @@ pub mod error;
 pub mod facts;
 pub mod feed;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod link_type;
 pub mod reader;
 pub mod secrets;

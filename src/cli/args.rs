@@ -72,9 +72,9 @@ pub fn command() -> Command {
         Arg::new("format")
             .long("format")
             .value_name("FORMAT")
-            .value_parser(["har", "ndjson"])
+            .value_parser(["har", "ndjson", "parquet"])
             .default_value("har")
-            .help("har, or ndjson: one entry a line, written as soon as it is complete"),
+            .help("har; ndjson: one entry a line, written as soon as it is complete; parquet: a table with one row an entry"),
         file()
             .id("keylog")
             .long("keylog")
@@ -182,6 +182,7 @@ impl Args {
         let captures = paths("captures");
         let format = match matches.get_one::<String>("format").map(String::as_str) {
             Some("ndjson") => Format::Ndjson,
+            Some("parquet") => Format::Parquet,
             _ => Format::Har,
         };
         let target = match path("output") {
@@ -221,6 +222,7 @@ fn default_target(captures: &[PathBuf], format: Format) -> Target {
             name.push(match format {
                 Format::Har => ".har",
                 Format::Ndjson => ".ndjson",
+                Format::Parquet => ".parquet",
             });
             Target::File(name.into())
         }
@@ -283,6 +285,7 @@ mod tests {
         assert_eq!(parse("-").unwrap().target, Target::Stdout);
         assert_eq!(parse("a.pcap -o -").unwrap().target, Target::Stdout);
         assert_eq!(parse("a.pcap --format ndjson").unwrap().target, Target::File("a.pcap.ndjson".into()));
+        assert_eq!(parse("a.pcap --format parquet").unwrap().target, Target::File("a.pcap.parquet".into()));
         assert!(parse("").is_err());
         assert!(parse("a.pcap --max-body-size lots").is_err());
     }

@@ -1,5 +1,7 @@
 //! Floor 5: DNS lookups, over UDP and over TCP, on port 53.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod lookup;
 mod message;
 mod stream;

@@ -3,6 +3,8 @@
 mod body;
 pub mod coding;
 pub mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod messages;
 pub mod model;
 mod tracker;

@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 
+use super::draft::Text;
 use super::late::Late;
 use super::lookup::{Lookups, Waited};
-use super::maker::Entry;
 use crate::base::{Spool, Stored};
 
 /// What stays in memory of an entry on the shelf: less than 64 bytes.
@@ -25,7 +25,7 @@ pub struct Row {
 
 #[derive(Debug, Clone)]
 enum Place {
-    Here(Arc<Entry>),
+    Here(Arc<(Late, Text)>),
     /// Length of the late members (4 bytes), these as JSON, text.
     Shelf(Stored),
 }
@@ -41,7 +41,7 @@ impl Row {
     /// The late members.
     pub fn late(&self) -> io::Result<Cow<'_, Late>> {
         match &self.text {
-            Place::Here(entry) => Ok(Cow::Borrowed(&entry.late)),
+            Place::Here(entry) => Ok(Cow::Borrowed(&entry.0)),
             Place::Shelf(stored) => {
                 let mut buffer = Vec::new();
                 let end = Self::late_end(stored, &mut buffer)?;
@@ -54,7 +54,7 @@ impl Row {
     /// Hands on the text in pieces.
     pub fn text<E: From<io::Error>>(&self, each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match &self.text {
-            Place::Here(entry) => entry.text.pieces(each),
+            Place::Here(entry) => entry.1.pieces(each),
             Place::Shelf(stored) => stored.steps(Self::late_end(stored, &mut Vec::new())?, STEP, each),
         }
     }
@@ -80,7 +80,7 @@ impl Row {
 
     fn in_memory(&self) -> usize {
         match &self.text {
-            Place::Here(entry) => entry.allocated(),
+            Place::Here(entry) => allocated(&entry.0, &entry.1),
             Place::Shelf(_) => 0,
         }
     }
@@ -124,14 +124,14 @@ impl Book {
     }
 
     /// Takes in an entry.
-    pub fn push(&mut self, entry: Entry, shelf: &mut Spool) {
-        let (start, connection, number) = (entry.late.moments.start(), entry.late.connection, entry.late.number);
-        let is_unclaimed = entry.late.host.is_some();
-        let text = if self.memory + entry.allocated() > self.most {
-            let Some(stored) = put_away(&entry, shelf) else { return };
+    pub fn push(&mut self, late: Late, text: Text, shelf: &mut Spool) {
+        let (start, connection, number) = (late.moments.start(), late.connection, late.number);
+        let is_unclaimed = late.host.is_some();
+        let text = if self.memory + allocated(&late, &text) > self.most {
+            let Some(stored) = put_away(&late, &text, shelf) else { return };
             Place::Shelf(stored)
         } else {
-            Place::Here(Arc::new(entry))
+            Place::Here(Arc::new((late, text)))
         };
         let row = Row { start, connection, number, text, waited: None };
         self.memory += row.in_memory();
@@ -172,14 +172,19 @@ impl Book {
     }
 }
 
+/// About how many bytes an entry takes in memory.
+fn allocated(late: &Late, text: &Text) -> usize {
+    size_of::<(Late, Text)>() + late.allocated() + text.allocated()
+}
+
 /// Puts an entry on the shelf; nothing when that takes no more, which the spool tells.
-fn put_away(entry: &Entry, shelf: &mut Spool) -> Option<Stored> {
-    let late = serde_json::to_vec(&entry.late).ok()?;
+fn put_away(late: &Late, text: &Text, shelf: &mut Spool) -> Option<Stored> {
+    let late = serde_json::to_vec(late).ok()?;
     let mut is_whole = Ok(());
     let stored = shelf.record(|append| {
         append(&(late.len() as u32).to_be_bytes());
         append(&late);
-        is_whole = entry.text.pieces(|piece| {
+        is_whole = text.pieces(|piece| {
             append(piece);
             io::Result::Ok(())
         });

@@ -1,4 +1,6 @@
-//! The rules that every HAR obeys, for tests of any floor.
+//! The rules that every HAR obeys, for tests of any floor and for fuzzers.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "it is there to stop a test at the first fault")]
 
 use chrono::DateTime;
 use serde_json::Value;

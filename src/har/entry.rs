@@ -14,17 +14,12 @@ use super::headers::{Message, field_text, headers};
 use super::json::{Object, array, epoch_seconds};
 use super::late::Late;
 use super::messages::{is_grpc, messages};
-use super::options::Options;
 use super::page::{Kind, Visit};
 use super::sanitise::Sanitiser;
-use super::target::{self, host};
-use super::timings::Moments;
-use crate::base::Spool;
+use super::subject::{Subject, is_kept, is_whole};
+use super::target;
 use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response, TransportFacts};
 use crate::http::{Abort, Headers, Upgrade, Version};
-
-/// Bodies up to this size are looked at whole: for form parameters, and for cleaning.
-const WHOLE: usize = 4 << 20;
 
 /// An entry that is ready but for what depends on the whole capture.
 #[derive(Debug)]
@@ -33,14 +28,10 @@ pub struct Ready {
     pub text: Text,
     /// What its late members are made of.
     pub late: Late,
-    /// `httpVersion`.
-    pub version: &'static str,
 }
 
-/// What became of an exchange.
+/// Why an exchange becomes no entry.
 pub enum Made {
-    /// An entry.
-    Entry(Box<Ready>),
     /// The user's filters left it out.
     Filtered,
     /// It would have spoiled the file.
@@ -48,42 +39,12 @@ pub enum Made {
 }
 
 /// Makes an entry.
-pub fn make(
-    exchange: &mut Exchange,
-    connection: &Connection,
-    options: &Options,
-    keep: usize,
-    spool: &mut Spool,
-) -> io::Result<Made> {
-    let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
-    let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
-    let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server) else {
-        return Ok(Made::Refused);
-    };
-    let host_name = host(&url).to_owned();
-    if (options.only_selected && !exchange.selected) || !options.lets_pass(&host_name, url.as_str()) {
-        return Ok(Made::Filtered);
-    }
-    sanitiser.url(&mut url);
-    let (moments, fault) = Moments::of(exchange, connection);
-    if let Some(fault) = fault
-        && exchange.anomalies.count(fault) == 0
-    {
-        exchange.anomalies.note(fault, Some(exchange.request.start), keep);
-    }
-    exchange.request.body.kept.settle(spool);
-    if let Some(response) = &mut exchange.response {
-        response.body.kept.settle(spool);
-    }
-    let writing = Writing { exchange, connection, options, sanitiser, url: &url };
+pub fn make(subject: &Subject<'_>) -> io::Result<Option<Ready>> {
     let mut draft = Draft::new();
-    writing.request(&mut draft)?;
-    writing.response(&mut draft)?;
-    writing.rest(&mut draft);
-    let Some(text) = draft.finish() else { return Ok(Made::Refused) };
-    let late = writing.late(moments, host_name);
-    let version = writing.version();
-    Ok(Made::Entry(Box::new(Ready { text, late, version })))
+    subject.request(&mut draft)?;
+    subject.response(&mut draft)?;
+    subject.rest(&mut draft);
+    Ok(draft.finish().map(|text| Ready { text, late: subject.late() }))
 }
 
 /// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.
@@ -103,15 +64,7 @@ pub fn version(exchange: &Exchange) -> &'static str {
     }
 }
 
-struct Writing<'a> {
-    exchange: &'a Exchange,
-    connection: &'a Connection,
-    options: &'a Options,
-    sanitiser: Sanitiser,
-    url: &'a Url,
-}
-
-impl Writing<'_> {
+impl Subject<'_> {
     fn version(&self) -> &'static str {
         version(self.exchange)
     }
@@ -126,7 +79,7 @@ impl Writing<'_> {
         draft.text.extend_from_slice(b"\"request\":");
         let mut object = Object::open(&mut draft.text);
         object.string("method", &method_text(&head.method));
-        object.string("url", &target::shown(self.url, head));
+        object.string("url", &target::shown(&self.url, head));
         object.string("httpVersion", self.version());
         self.fields(object.key("headers"), &head.headers, Message::Request);
         let query = url::form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());
@@ -139,17 +92,15 @@ impl Writing<'_> {
             cookies::request_cookies(out, &head.headers);
         }
         object.plain("headersSize", head.size).plain("bodySize", request.body.wire_size);
-        if let Outcome::Aborted(reason) = request.outcome
-            && self.exchange.response.is_some()
-        {
-            object.string("_error", &error(reason));
+        if let Some(error) = self.request_error() {
+            object.string("_error", &error);
         }
         self.pseudo_fields(&mut object);
         if !request.trailers.is_empty() {
             self.fields(object.key("_trailers"), &request.trailers, Message::Request);
         }
         let body = &request.body;
-        if self.exchange.upgrade.is_none() && (body.wire_size > 0 || body.size > 0 || body.has_gap) {
+        if self.has_post_data() {
             object.key("postData");
             self.post_data(draft, body)?;
         }
@@ -184,9 +135,8 @@ impl Writing<'_> {
         let content_type = request.head.headers.first("content-type").map(field_text).unwrap_or_default();
         let mut object = Object::open(&mut draft.text);
         object.string("mimeType", if content_type.is_empty() { "application/octet-stream" } else { &content_type });
-        let is_whole = body.kept.spooled.is_empty() && body.kept.tail.len() <= WHOLE;
         let params = object.key("params");
-        match form::kind(&content_type).filter(|_| is_whole) {
+        match form::kind(&content_type).filter(|_| is_whole(body)) {
             Some(kind) => form::params(params, &kind, &body.kept.tail, &self.sanitiser),
             None => params.extend_from_slice(b"[]"),
         }
@@ -203,22 +153,14 @@ impl Writing<'_> {
 
     /// Writes `text` and `encoding`, unless the body was not kept.
     fn text(&self, draft: &mut Draft, body: &Body, content_type: &str) -> io::Result<bool> {
-        if matches!(body.end, BodyEnd::Dropped | BodyEnd::TooLarge | BodyEnd::Bomb)
-            && body.kept.tail.is_empty()
-            && body.kept.spooled.is_empty()
-        {
+        if !is_kept(body) {
             return Ok(false);
         }
         let tail = &body.kept.tail;
-        if self.sanitiser.is_strict() {
-            let whole = (body.kept.spooled.is_empty() && tail.len() <= WHOLE).then_some(tail.as_slice());
-            if body.size > 0
-                && let Some(clean) = self.sanitiser.body(content_type, whole)
-            {
-                Object::resume(&mut draft.text).key("text");
-                draft.string(&clean);
-                return Ok(true);
-            }
+        if let Some(clean) = self.clean(body, content_type) {
+            Object::resume(&mut draft.text).key("text");
+            draft.string(&clean);
+            return Ok(true);
         }
         let form = self.form(body, content::nature(&body.kept)?, content_type)?;
         let mut object = Object::resume(&mut draft.text);
@@ -258,10 +200,6 @@ impl Writing<'_> {
     }
 
     fn no_answer(&self, draft: &mut Draft) {
-        let reason = match (self.exchange.unanswered, self.exchange.request.outcome) {
-            (Some((reason, _)), _) | (None, Outcome::Aborted(reason)) => error(reason),
-            (None, Outcome::Complete) => "no response in the capture".into(),
-        };
         let mut object = Object::open(&mut draft.text);
         object.plain("status", 0).string("statusText", "").string("httpVersion", "unknown");
         object.plain("headers", "[]").plain("cookies", "[]");
@@ -269,7 +207,7 @@ impl Writing<'_> {
         content.plain("size", 0).string("mimeType", "x-unknown");
         content.close();
         object.string("redirectURL", "").plain("headersSize", -1).plain("bodySize", -1).plain("_transferSize", 0);
-        object.string("_error", &reason);
+        object.string("_error", &self.response_error().unwrap_or_default());
     }
 
     fn answer(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
@@ -289,10 +227,10 @@ impl Writing<'_> {
         }
         let location = head.headers.first("location").map(field_text).unwrap_or_default();
         object.string("redirectURL", &self.sanitiser.url_text(&location));
-        object.plain("headersSize", head.size).plain("bodySize", if head.status == 304 { 0 } else { body.wire_size });
+        object.plain("headersSize", head.size).plain("bodySize", self.body_size(response));
         object.plain("_transferSize", response.wire_size);
-        if let Outcome::Aborted(reason) = response.outcome {
-            object.string("_error", &error(reason));
+        if let Some(error) = self.response_error() {
+            object.string("_error", &error);
         }
         if !response.trailers.is_empty() {
             self.fields(object.key("_trailers"), &response.trailers, Message::Response(None));
@@ -304,18 +242,15 @@ impl Writing<'_> {
     fn content(&self, draft: &mut Draft, response: &Response) -> io::Result<()> {
         let (head, body) = (&response.head, &response.body);
         let content_type = head.headers.first("content-type").map(field_text).unwrap_or_default();
-        let is_head = self.exchange.request.head.method == b"HEAD";
-        // What an upgraded connection carries stands in the messages, or is no content at all.
         let is_upgraded = self.exchange.upgrade.is_some();
-        let has_none = is_head || matches!(head.status, 204 | 304) || is_upgraded;
-        let size = if is_upgraded { 0 } else { body.size };
+        let size = self.content_size(response);
         let mut object = Object::open(&mut draft.text);
         object.plain("size", size);
         object.string("mimeType", if content_type.is_empty() { "x-unknown" } else { &content_type });
         let is_complete = !body.has_gap
             && body.lost == 0
             && matches!(body.end, BodyEnd::Whole | BodyEnd::Dropped | BodyEnd::TooLarge);
-        if is_complete && !has_none && head.status != 206 && response.outcome == Outcome::Complete {
+        if is_complete && !self.is_bare(response) && head.status != 206 && response.outcome == Outcome::Complete {
             object.plain("compression", i128::from(size) - i128::from(body.wire_size));
         }
         if body.has_gap || body.lost > 0 {
@@ -324,7 +259,7 @@ impl Writing<'_> {
         if !is_upgraded && let Some(comment) = body_comment(body) {
             object.string("comment", &comment);
         }
-        if !has_none || size > 0 {
+        if self.has_content(response) {
             self.text(draft, body, &content_type)?;
         }
         draft.text.push(b'}');
@@ -362,16 +297,14 @@ impl Writing<'_> {
             object.millis("_server_rtt", i64::try_from(rtt / 1000).unwrap_or(i64::MAX));
         }
         object.string("_decrypted", facts::decrypted(connection));
-        if exchange.secure
-            && let Some(tls) = &connection.tls
-        {
+        if let Some(tls) = self.tls() {
             facts::tls(&mut object, tls);
         }
         self.protocol_facts(&mut object);
         facts::loss(&mut object, connection);
         facts::anomalies(&mut object, &exchange.anomalies);
-        if !exchange.comments.is_empty() && !self.sanitiser.is_strict() {
-            object.string("comment", &exchange.comments.join("\n"));
+        if let Some(comment) = self.comment() {
+            object.string("comment", &comment);
         }
         messages(draft, exchange, &self.sanitiser);
     }
@@ -400,21 +333,22 @@ impl Writing<'_> {
         }
     }
 
-    fn late(&self, moments: Moments, host: String) -> Late {
+    /// What waits for the whole capture.
+    pub fn late(&self) -> Late {
         let (exchange, connection) = (self.exchange, self.connection);
         let response = exchange.response.as_ref();
         Late {
-            moments,
+            moments: self.moments,
             arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
             connection: connection.id.0.0,
             number: exchange.number,
             stream: None,
-            host: moments.connect.is_some().then_some(host),
+            host: self.moments.connect.is_some().then(|| self.host.clone()),
             client: (connection.client.address, connection.client.port),
             server: (connection.server.address, connection.server.port),
             request_frames: (exchange.request.start.frame.0, exchange.request.end.frame.0),
             response_frames: response.map(|response| (response.start.frame.0, response.end.frame.0)),
-            visit: visit(exchange, connection, self.url, &self.sanitiser),
+            visit: visit(exchange, connection, &self.url, &self.sanitiser),
         }
     }
 }
@@ -498,7 +432,7 @@ fn page_kind(fields: &Headers, response: Option<&Response>) -> Kind {
 }
 
 /// Chrome's name for what was fetched: by what the request says, else by the type of what came.
-fn resource_type(exchange: &Exchange) -> &'static str {
+pub fn resource_type(exchange: &Exchange) -> &'static str {
     let fields = &exchange.request.head.headers;
     let has = |name: &str| fields.first(name).is_some();
     if exchange.upgrade == Some(Upgrade::WebSocket) {
@@ -553,7 +487,7 @@ fn resource_type(exchange: &Exchange) -> &'static str {
 }
 
 /// Why a message is not complete.
-fn error(reason: Abort) -> Cow<'static, str> {
+pub fn error(reason: Abort) -> Cow<'static, str> {
     match reason {
         Abort::Reset => "connection reset".into(),
         Abort::Closed => "connection closed before the end of the response".into(),
@@ -566,7 +500,7 @@ fn error(reason: Abort) -> Cow<'static, str> {
 }
 
 /// Why a body is not there, or not all of it.
-fn body_comment(body: &Body) -> Option<String> {
+pub fn body_comment(body: &Body) -> Option<String> {
     let why = match &body.end {
         BodyEnd::Whole if !body.has_gap => return None,
         BodyEnd::Whole | BodyEnd::Cut if body.lost > 0 => format!("{} bytes are missing in the capture", body.lost),

@@ -22,7 +22,7 @@ pub fn tls_version(version: u16) -> String {
 }
 
 /// Name of a cipher suite's cipher in the words of the Chrome DevTools protocol; the number for rare ones.
-fn cipher(suite: u16) -> String {
+pub fn cipher(suite: u16) -> String {
     let name = match suite {
         0x1301 | 0xc02b | 0xc02f | 0x009c | 0x009e | 0x00a2 | 0xc02d | 0xc031 => "AES_128_GCM",
         0x1302 | 0xc02c | 0xc030 | 0x009d | 0x009f | 0x00a3 | 0xc02e | 0xc032 => "AES_256_GCM",

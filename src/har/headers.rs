@@ -41,7 +41,7 @@ pub enum Message<'a> {
 /// Content codings that mitmproxy's reader can apply again.
 const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
 
-/// Writes a `headers` array in wire order. Names that replay tools hang on (empty, or with a space) are left out, as are pseudo fields.
+/// Writes a `headers` array.
 pub fn headers(
     out: &mut Vec<u8>,
     headers: &Headers,
@@ -52,8 +52,22 @@ pub fn headers(
     if !sanitiser.is_on() && headers.iter().all(|(name, value)| is_usual(name) && json::is_plain(value)) {
         return usual(out, headers, message, mitmproxy_safe);
     }
-    let kept = headers.iter().filter_map(|(name, value)| {
-        let name = field_text(name);
+    array(out, shown(headers, message, sanitiser, mitmproxy_safe), |out, (name, value)| {
+        let mut object = Object::open(out);
+        object.string("name", &name).string("value", &value);
+        object.close();
+    });
+}
+
+/// Names and values in wire order. Names that replay tools hang on (empty, or with a space) are left out, as are pseudo fields.
+pub fn shown<'h>(
+    headers: &'h Headers,
+    message: Message<'h>,
+    sanitiser: &'h Sanitiser,
+    mitmproxy_safe: bool,
+) -> impl Iterator<Item = (Cow<'h, str>, Cow<'h, str>)> {
+    headers.iter().filter_map(move |(name, value)| {
+        let mut name = field_text(name);
         let is_odd = || !is_plain_name(&name) && name.contains(|c: char| c.is_whitespace() || c.is_control());
         if name.is_empty() || name.starts_with(':') || is_odd() {
             return None;
@@ -64,16 +78,11 @@ pub fn headers(
             Fate::Drop => return None,
             Fate::Replace(text) => Cow::Owned(text),
         };
-        Some((name, value))
-    });
-    array(out, kept, |out, (mut name, value)| {
         if mitmproxy_safe && name.eq_ignore_ascii_case("content-encoding") && breaks_mitmproxy(&value, message) {
             name = Cow::Borrowed("x-original-content-encoding");
         }
-        let mut object = Object::open(out);
-        object.string("name", &name).string("value", &value);
-        object.close();
-    });
+        Some((name, value))
+    })
 }
 
 /// True for a name that is written as it is.

@@ -53,6 +53,13 @@ pub struct Decided<'a> {
     pub waited: Option<&'a Waited>,
 }
 
+impl Decided<'_> {
+    /// `pageref`.
+    pub fn page_id(&self) -> String {
+        format!("page_{}", self.page)
+    }
+}
+
 /// A time as HAR wants it: UTC, six digits.
 pub fn date_time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
@@ -71,7 +78,7 @@ impl Late {
     pub fn write(&self, out: &mut Vec<u8>, decided: &Decided<'_>, sanitiser: &Sanitiser) {
         let phases = &decided.phases;
         let mut entry = Object::open(out);
-        entry.string("pageref", &format!("page_{}", decided.page));
+        entry.string("pageref", &decided.page_id());
         entry.string("startedDateTime", &date_time(phases.start)).millis("time", phases.total);
         let mut timings = Object::open(entry.key("timings"));
         for (key, phase) in
@@ -92,23 +99,10 @@ impl Late {
 
     /// `_packet`: where the entry is found in the capture.
     fn packet(&self, entry: &mut Object<'_>) {
-        let (transport, number) = if self.moments.is_quic { ("udp", 17) } else { ("tcp", 6) };
-        let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
         let mut packet = Object::open(entry.key("_packet"));
-        let filter = match self.stream {
-            Some(stream) => {
-                packet.plain(if number == 6 { "tcpStream" } else { "udpStream" }, stream);
-                format!("{transport}.stream eq {stream}")
-            }
-            None => {
-                let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
-                let (client, server) = (self.client, self.server);
-                format!(
-                    "{ip}.addr eq {} and {ip}.addr eq {} and {transport}.port eq {} and {transport}.port eq {}",
-                    client.0, server.0, client.1, server.1
-                )
-            }
-        };
+        if let Some(stream) = self.stream {
+            packet.plain(if self.moments.is_quic { "udpStream" } else { "tcpStream" }, stream);
+        }
         let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
             array(object.key(key), [first, last], |out, frame| super::json::put(out, format_args!("{frame}")));
         };
@@ -116,9 +110,29 @@ impl Late {
         if let Some(response) = self.response_frames {
             frames(&mut packet, "responseFrames", response);
         }
-        packet.string("filter", &filter);
-        packet.string("communityId", &community_id(end(self.client), end(self.server), number));
+        packet.string("filter", &self.filter());
+        packet.string("communityId", &self.community_id());
         packet.close();
+    }
+
+    /// Wireshark's display filter for the connection.
+    pub fn filter(&self) -> String {
+        let transport = if self.moments.is_quic { "udp" } else { "tcp" };
+        if let Some(stream) = self.stream {
+            return format!("{transport}.stream eq {stream}");
+        }
+        let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
+        let (client, server) = (self.client, self.server);
+        format!(
+            "{ip}.addr eq {} and {ip}.addr eq {} and {transport}.port eq {} and {transport}.port eq {}",
+            client.0, server.0, client.1, server.1
+        )
+    }
+
+    /// The Community ID of the connection.
+    pub fn community_id(&self) -> String {
+        let end = |(address, port): (IpAddr, u16)| Endpoint { address, port };
+        community_id(end(self.client), end(self.server), if self.moments.is_quic { 17 } else { 6 })
     }
 
     /// WebPageTest's marks in milliseconds since the start of the page, and the arrival of data. A drawing program that finds some

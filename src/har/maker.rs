@@ -4,13 +4,15 @@ use std::io;
 
 use super::agent::Agents;
 use super::draft::Text;
-use super::entry::{Made, make};
+use super::entry::{Made, make, version};
 use super::facts;
 use super::headers::field_text;
 use super::late::Late;
-use super::options::Options;
+use super::options::{Options, Shape};
 use super::sanitise::Sanitiser;
+use super::subject::Subject;
 use super::summary::Summary;
+use super::table::Row;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
 use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange, TransportFacts};
@@ -23,15 +25,39 @@ pub(super) const CONNECTIONS_LISTED: u64 = 10_000;
 #[derive(Debug)]
 pub struct Entry {
     pub(super) late: Late,
-    pub(super) text: Text,
+    pub(super) content: Content,
     /// The frame with which its exchange was over.
     pub(super) done: FrameNumber,
+}
+
+/// All of an entry but its late members.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// As JSON.
+    Text(Text),
+    /// As a row of a table.
+    Row(Box<Row>),
 }
 
 impl Entry {
     /// About how many bytes it takes in memory.
     pub(super) fn allocated(&self) -> usize {
-        size_of::<Self>() + self.text.allocated() + self.late.allocated()
+        let content = match &self.content {
+            Content::Text(text) => text.allocated(),
+            Content::Row(row) => row.memory(),
+        };
+        size_of::<Self>() + content + self.late.allocated()
+    }
+
+    /// Puts what is large into the spool.
+    fn put_away(&mut self, spool: &mut Spool) -> io::Result<()> {
+        match &mut self.content {
+            Content::Text(text) => text.put_away(spool),
+            Content::Row(row) => {
+                row.put_away(spool);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -77,7 +103,7 @@ impl News {
     /// Adds an entry.
     pub fn enter(&mut self, mut entry: Entry, spool: &mut Spool) {
         if self.bytes + entry.allocated() > ENTRIES_HELD
-            && let Err(error) = entry.text.put_away(spool)
+            && let Err(error) = entry.put_away(spool)
         {
             self.failure.get_or_insert(error);
         }
@@ -174,13 +200,24 @@ impl Maker {
                 return None;
             }
         }
-        let ready = match make(&mut exchange, connection, &self.options, self.keep, spool) {
-            Ok(Made::Entry(ready)) => ready,
-            Ok(Made::Filtered) => {
+        exchange.request.body.kept.settle(spool);
+        if let Some(response) = &mut exchange.response {
+            response.body.kept.settle(spool);
+        }
+        let made = match Subject::new(&mut exchange, connection, &self.options, self.keep) {
+            Ok(subject) => match self.options.shape {
+                Shape::Json => make(&subject).map(|made| made.map(|ready| (ready.late, Content::Text(ready.text)))),
+                Shape::Row => Row::new(&subject).map(|row| Some((subject.late(), Content::Row(Box::new(row))))),
+            },
+            Err(Made::Refused) => Ok(None),
+            Err(Made::Filtered) => {
                 summary.filtered += 1;
                 return None;
             }
-            Ok(Made::Refused) => {
+        };
+        let (late, content) = match made {
+            Ok(Some(made)) => made,
+            Ok(None) => {
                 summary.refused += 1;
                 return None;
             }
@@ -192,11 +229,11 @@ impl Maker {
         let response = exchange.response.as_ref();
         summary.entries += 1;
         summary.truncated += u64::from(response.is_some_and(|response| response.body.has_gap));
-        Summary::count(&mut summary.versions, ready.version);
+        Summary::count(&mut summary.versions, version(&exchange));
         let class = response.map_or(0, |response| response.head.status / 100);
         *summary.statuses.entry(class).or_default() += 1;
         summary.anomalies.merge(&exchange.anomalies, self.keep);
-        Some(Entry { late: ready.late, text: ready.text, done })
+        Some(Entry { late, content, done })
     }
 
     /// A connection is over with the frame `at`; one without exchanges is listed with the reason.

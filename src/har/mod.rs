@@ -10,6 +10,8 @@ mod draft;
 mod entry;
 mod facts;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod headers;
 mod json;
 mod late;
@@ -23,12 +25,14 @@ mod ranks;
 pub mod sanitise;
 mod side_list;
 mod stream;
+mod subject;
 pub mod summary;
+pub mod table;
 mod target;
 mod timings;
 pub mod writer;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod check;
 #[cfg(test)]
 mod samples;
@@ -37,9 +41,10 @@ mod tests;
 
 pub use brief::{Brief, Briefs};
 pub use maker::{Closed, Entry, Horizon, Maker, News, Totals};
-pub use options::{Creator, Options};
+pub use options::{Creator, Options, Shape};
 pub use sanitise::Level;
 pub use stream::WriteError;
 pub use summary::Summary;
+pub use table::Table;
 pub use timings::{Phases, handshake_deadline};
 pub use writer::{CaptureFacts, Writer};

@@ -36,6 +36,18 @@ pub struct Options {
     pub mitmproxy_safe: bool,
     /// Indent the JSON.
     pub pretty: bool,
+    /// What exchanges are made into.
+    pub shape: Shape,
+}
+
+/// The shape of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// JSON, for a HAR or for lines.
+    #[default]
+    Json,
+    /// Rows of a table.
+    Row,
 }
 
 impl Default for Options {
@@ -57,6 +69,7 @@ impl Default for Options {
             hide_addresses: false,
             mitmproxy_safe: false,
             pretty: false,
+            shape: Shape::Json,
         }
     }
 }

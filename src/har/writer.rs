@@ -9,7 +9,7 @@ use super::book::{Book, Row};
 use super::json::Object;
 use super::late::{Decided, Late, date_time};
 use super::lookup::{Lookups, Waited};
-use super::maker::{CONNECTIONS_LISTED, Entry, Horizon, News, Totals};
+use super::maker::{CONNECTIONS_LISTED, Content, Entry, Horizon, News, Totals};
 use super::options::Options;
 use super::page::{self, Pages};
 use super::ranks::Ranks;
@@ -17,6 +17,7 @@ use super::sanitise::Sanitiser;
 use super::side_list::SideList;
 use super::stream::{Stream, WriteError};
 use super::summary::Summary;
+use super::table::Table;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
 
 /// What `log._capture` says.
@@ -64,6 +65,8 @@ enum Form {
     Ordered(Stream<Box<dyn Write + Send>>),
     /// One a line, in the order in which they were over.
     Lines(Stream<Box<dyn Write + Send>>),
+    /// Rows of a table, in the same order.
+    Table(Box<Table<Box<dyn Write + Send>>>),
 }
 
 /// Writes one entry after the other.
@@ -107,6 +110,12 @@ impl Writer {
         self.form = Form::Lines(Stream::new(out, false));
     }
 
+    /// Lets each entry become a row of a table that goes to `out`; entries must have been made in the shape of rows.
+    pub fn table(&mut self, out: Box<dyn Write + Send>) -> io::Result<()> {
+        self.form = Form::Table(Box::new(Table::new(&self.options, out)?));
+        Ok(())
+    }
+
     /// True when entries are to be handed in at once, and not gathered.
     pub fn is_prompt(&self) -> bool {
         matches!(self.form, Form::Lines(_))
@@ -125,16 +134,18 @@ impl Writer {
             }
             news.lookups.drain(..).for_each(|lookup| self.lookups.insert(lookup));
         }
-        if self.is_prompt() {
+        if matches!(self.form, Form::Lines(_) | Form::Table(_)) {
             let mut entries: Vec<Entry> = shards.iter_mut().flat_map(News::take_entries).collect();
             entries.sort_by_key(|entry| (entry.done, entry.late.connection, entry.late.number));
             for entry in entries {
-                self.line(entry)?;
+                self.next(entry)?;
             }
         } else {
             for entry in shards.iter_mut().flat_map(News::take_entries) {
-                let entry = self.ranked(entry);
-                self.book.push(entry, &mut self.shelf);
+                let Entry { late, content, .. } = self.ranked(entry);
+                if let Content::Text(text) = content {
+                    self.book.push(late, text, &mut self.shelf);
+                }
             }
             if let Some(error) = self.shelf.failure() {
                 return Err(WriteError::Spool(error));
@@ -198,24 +209,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes an entry at once as one line of JSON. Lookups and pages are as far as they are known by now.
-    fn line(&mut self, entry: Entry) -> Result<(), WriteError> {
-        let entry = self.ranked(entry);
-        let Form::Lines(out) = &mut self.form else { return Ok(()) };
-        let late = &entry.late;
+    /// Writes an entry at once, as a line or a row. Lookups and pages are as far as they are known by now.
+    fn next(&mut self, entry: Entry) -> Result<(), WriteError> {
+        let Entry { late, content, .. } = self.ranked(entry);
         let waited = late
             .moments
             .connect
             .zip(late.host.as_ref())
             .and_then(|((opened, _), host)| self.lookups.claim(late.client.0, late.server.0, host, opened));
         let press = &mut self.press;
-        press.text.clear();
-        press.decide(late, waited.as_ref());
-        // Nobody asks for the list of pages in this form.
+        let decided = press.decide(&late, waited.as_ref());
+        // Nobody asks for the list of pages in these forms.
         press.pages.json.clear();
-        out.write_all(&press.text).map_err(WriteError::Output)?;
-        entry.text.pieces(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
-        out.write_all(b"}\n").and_then(|()| out.flush()).map_err(WriteError::Output)
+        match (&mut self.form, content) {
+            (Form::Lines(out), Content::Text(text)) => {
+                press.text.clear();
+                press.start(&late, &decided);
+                out.write_all(&press.text).map_err(WriteError::Output)?;
+                text.pieces(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
+                out.write_all(b"}\n").and_then(|()| out.flush()).map_err(WriteError::Output)
+            }
+            (Form::Table(table), Content::Row(mut row)) => {
+                row.load()?;
+                table.push(&row, &late, &decided).map_err(WriteError::Output)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A writer with the same entries, to be written while this one goes on.
@@ -251,13 +270,22 @@ impl Writer {
             Form::Ordered(out) => self.conclude(capture, totals, out),
             Form::Lines(mut out) => {
                 out.flush().map_err(WriteError::Output)?;
-                let Totals { mut summary, agents } = totals;
-                summary.pages = self.press.pages.len() as u64;
-                summary.agents = agents.ranked();
-                summary.bytes = out.bytes();
-                Ok(summary)
+                Ok(self.sum(totals, out.bytes()))
+            }
+            Form::Table(table) => {
+                let (_, bytes) = table.finish().map_err(WriteError::Output)?;
+                Ok(self.sum(totals, bytes))
             }
         }
+    }
+
+    /// What was written one by one, in numbers.
+    fn sum(&self, totals: Totals, bytes: u64) -> Summary {
+        let Totals { mut summary, agents } = totals;
+        summary.pages = self.press.pages.len() as u64;
+        summary.agents = agents.ranked();
+        summary.bytes = bytes;
+        summary
     }
 
     /// Writes all that was kept for the end.
@@ -353,7 +381,9 @@ impl Press {
             self.text.extend_from_slice(b",\n");
         }
         self.begin(options, out)?;
-        self.decide(&*row.late()?, row.waited.as_deref());
+        let late = row.late()?;
+        let decided = self.decide(&late, row.waited.as_deref());
+        self.start(&late, &decided);
         out.write_all(&self.text).map_err(WriteError::Output)?;
         row.text(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
         out.write_all(b"}").map_err(WriteError::Output)?;
@@ -364,12 +394,17 @@ impl Press {
         Ok(())
     }
 
-    /// Appends the start of an entry, now that its lookup is known, with its page.
-    fn decide(&mut self, late: &Late, waited: Option<&Waited>) {
+    /// Decides what was open about an entry, now that its lookup is known.
+    fn decide<'w>(&mut self, late: &Late, waited: Option<&'w Waited>) -> Decided<'w> {
         let phases = late.moments.phases(waited.map(|waited| waited.span));
         let end = phases.start.saturating_add(phases.total);
         let (page, page_start) = self.pages.place(&late.visit, phases.start, end);
-        late.write(&mut self.text, &Decided { page, page_start, phases, waited }, &self.sanitiser);
+        Decided { page, page_start, phases, waited }
+    }
+
+    /// Appends the start of an entry.
+    fn start(&mut self, late: &Late, decided: &Decided<'_>) {
+        late.write(&mut self.text, decided, &self.sanitiser);
         self.text.push(b',');
     }
 }

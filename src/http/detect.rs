@@ -88,6 +88,9 @@ pub fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
     if method.is_empty() || method_len > METHOD_MAX || !matches!(rest.first(), Some(b' ' | b'\t')) {
         return None;
     }
+    if !is_text_behind(method, rest) {
+        return None;
+    }
     let rest = rest.trim_ascii_start();
     let last = rest.iter().rposition(|byte| matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
     let (target, word) = rest.split_at(last);
@@ -121,11 +124,11 @@ pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     Some(StatusLine { version, status, reason: rest.trim_ascii() })
 }
 
+const METHODS: [&[u8]; 9] = [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE", b"PATCH"];
+
 /// True when the bytes begin with one of the methods of [RFC 9110 §9](https://www.rfc-editor.org/rfc/rfc9110#section-9).
 pub fn has_known_method(bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] =
-        [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH "];
-    METHODS.iter().any(|method| bytes.starts_with(method))
+    METHODS.iter().any(|method| bytes.strip_prefix(*method).is_some_and(|rest| rest.starts_with(b" ")))
 }
 
 /// True when bytes without a line end may be the start of a request line.
@@ -134,12 +137,15 @@ pub fn may_be_request_line(bytes: &[u8]) -> bool {
     match bytes.get(method_len) {
         _ if method_len > METHOD_MAX => false,
         None => method_len > 0,
-        Some(b' ') => {
-            let rest = &bytes[method_len..];
-            method_len > 0 && !rest.iter().take(METHOD_MAX).any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r'))
-        }
+        Some(b' ' | b'\t') => method_len > 0 && is_text_behind(&bytes[..method_len], &bytes[method_len..]),
         Some(_) => false,
     }
+}
+
+/// True when what begins behind a method may be a target: text, but behind a well-known method anything.
+fn is_text_behind(method: &[u8], rest: &[u8]) -> bool {
+    METHODS.contains(&method)
+        || !rest.iter().take(METHOD_MAX).any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r'))
 }
 
 /// Reads a request line whose end is missing: a well-known method and at least a part of the target.

@@ -3,6 +3,8 @@
 pub mod conversation;
 pub mod detect;
 pub mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod grpc;
 pub mod h1;
 pub mod h2;

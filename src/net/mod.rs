@@ -2,6 +2,8 @@
 
 mod decoder;
 mod fragments;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ip;
 mod link;
 pub mod packet;

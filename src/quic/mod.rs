@@ -10,6 +10,8 @@ pub mod connections;
 mod crypto;
 pub mod event;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod header;
 mod held;
 mod ids;

@@ -34,6 +34,8 @@ pub enum Format {
     Har,
     /// One entry a line, as soon as it is complete.
     Ndjson,
+    /// A Parquet file with one row an entry.
+    Parquet,
 }
 
 /// One conversion.
@@ -136,10 +138,14 @@ const LOOK_AT_KEYS: u64 = 16;
 
 /// Converts. `watch` is told how far the reading has come.
 pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
+    let mut options = job.options.clone();
+    if job.format == Format::Parquet {
+        options.har.shape = har::Shape::Row;
+    }
     let limits = &job.options.limits;
     let mut captures = pipe::open(job)?;
     let output = match job.format {
-        Format::Har => Output::open(&job.target, &job.captures)?,
+        Format::Har | Format::Parquet => Output::open(&job.target, &job.captures)?,
         Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
     };
     let keys = KeyLog::new(limits);
@@ -148,14 +154,17 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     secrets::ahead(&job.captures, &keys, limits);
     let output = Shared(Arc::new(Mutex::new(output)));
     let name = capture_name(&job.captures);
-    let mut writer = har::Writer::new(&job.options.har, limits, job.temporary.clone());
+    let mut writer = har::Writer::new(&options.har, limits, job.temporary.clone());
     match job.format {
         Format::Har => writer.stream(&name, Box::new(output.clone())),
         Format::Ndjson => writer.lines(Box::new(output.clone())),
+        Format::Parquet => writer
+            .table(Box::new(output.clone()))
+            .map_err(|error| RunError::Output { target: job.target.name(), error })?,
     }
     // What comes from a pipe is told as soon as it is known: that is the work of one engine.
     let jobs = if is_live { 1 } else { job.jobs };
-    let mut line = Line::start(job, keys.clone(), jobs, writer)?;
+    let mut line = Line::start(&options, keys.clone(), job.temporary.clone(), jobs, writer)?;
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
         har::WriteError::Spool(error) => {
@@ -219,13 +228,18 @@ enum Line {
 }
 
 impl Line {
-    fn start(job: &Job, keys: KeyLog, jobs: usize, writer: har::Writer) -> Result<Self, RunError> {
-        let folder = job.temporary.clone();
+    fn start(
+        options: &Options,
+        keys: KeyLog,
+        folder: Option<PathBuf>,
+        jobs: usize,
+        writer: har::Writer,
+    ) -> Result<Self, RunError> {
         if jobs == 1 {
-            return Ok(Self::Single(Box::new(Engine::new(&job.options, keys, folder, writer))));
+            return Ok(Self::Single(Box::new(Engine::new(options, keys, folder, writer))));
         }
         let jobs = if jobs > 0 { jobs } else { available_parallelism().map_or(1, NonZero::get) };
-        let shards = Shards::start(&job.options, &keys, folder.as_ref(), jobs, writer).map_err(RunError::Thread)?;
+        let shards = Shards::start(options, &keys, folder.as_ref(), jobs, writer).map_err(RunError::Thread)?;
         Ok(Self::Shards(Box::new(shards)))
     }
 

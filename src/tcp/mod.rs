@@ -4,6 +4,8 @@ mod connection;
 pub mod connections;
 pub mod event;
 pub mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod half;
 pub mod reassembly;
 

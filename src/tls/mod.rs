@@ -6,6 +6,8 @@ mod cipher;
 mod core;
 mod failure;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod half;
 pub mod handshake;
 pub mod hello;
@@ -21,8 +23,8 @@ pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod suite;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 
 pub use handshake::Handshake;
 pub use info::{Certificate, Decryption, TlsInfo};

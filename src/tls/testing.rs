@@ -1,5 +1,7 @@
 //! A writer of TLS conversations for tests: any suite, any version, with the secrets it used.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "only tests and fuzzers make conversations")]
+
 use aes::{Aes128, Aes256};
 use aes_gcm::aead::consts::{U8, U12, U16};
 use aes_gcm::aead::{AeadInOut, KeyInit};

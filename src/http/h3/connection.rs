@@ -37,6 +37,8 @@ pub struct Connection {
     exchanges: BTreeMap<u64, Exchange>,
     /// Unidirectional streams that are followed; pushes become exchanges.
     streams: BTreeMap<u64, Unidirectional>,
+    /// Requests that GOAWAY gave up: what still comes on their streams begins no other exchange. Of too many the oldest are forgotten.
+    abandoned: BTreeSet<u64>,
     /// Push streams whose promise has not come, by push identifier.
     unpromised: BTreeMap<u64, u64>,
     /// Of each side: whether its control and its encoder stream were seen.
@@ -94,6 +96,7 @@ impl Connection {
             unpromised: BTreeMap::new(),
             has_control: [false; 2],
             has_encoder: [false; 2],
+            abandoned: BTreeSet::new(),
             open_exchanges: limits.open_exchanges.max(1),
             bound: limits.blocked,
             lease: budget.lease(),
@@ -169,7 +172,7 @@ impl Connection {
             Input::Gap { .. } => side == Side::Client,
             Input::Fin(_) | Input::Reset { .. } => false,
         };
-        if is_start && !self.exchanges.contains_key(&id) {
+        if is_start && !self.exchanges.contains_key(&id) && !self.abandoned.contains(&id) {
             self.open(id, input.stamp(), out);
         }
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
@@ -330,8 +333,12 @@ impl Connection {
             }
             // These requests were not acted on and will not be (RFC 9114 §5.2).
             Said::Goaway(first, stamp) if side == Side::Server => {
-                for (_, exchange) in self.exchanges.range_mut(first..).filter(|(id, _)| *id & 3 == 0) {
+                for (&id, exchange) in self.exchanges.range_mut(first..).filter(|(id, _)| *id & 3 == 0) {
                     exchange.abandon(Abort::Closed, stamp, &mut self.shared, out);
+                    self.abandoned.insert(id);
+                }
+                while self.abandoned.len() > self.open_exchanges {
+                    self.abandoned.pop_first();
                 }
                 self.sweep();
             }
@@ -404,7 +411,7 @@ impl Connection {
     }
 
     fn account(&mut self) {
-        self.lease.set(self.exchanges.len() * (size_of::<Exchange>() + 16));
+        self.lease.set(self.exchanges.len() * (size_of::<Exchange>() + 16) + self.abandoned.len() * 16);
     }
 }
 
