@@ -3,7 +3,7 @@
 use std::io;
 
 use super::content::{Encoder, Form, steps};
-use super::json::escape;
+use super::json::{escape, is_members};
 use crate::base::{Spool, Stored};
 
 /// A run of members of a JSON object that is being written.
@@ -80,15 +80,7 @@ impl Draft {
 
     /// The text, when what was written is a run of members of a JSON object.
     pub fn finish(self) -> Option<Text> {
-        let mut skeleton = vec![b'{'];
-        let mut from = 0;
-        for &(start, end) in &self.insides {
-            skeleton.extend_from_slice(self.text.get(from..start).unwrap_or_default());
-            from = end;
-        }
-        skeleton.extend_from_slice(self.text.get(from..).unwrap_or_default());
-        skeleton.push(b'}');
-        let is_good = serde_json::from_slice::<serde::de::IgnoredAny>(&skeleton).is_ok();
+        let is_good = is_members(&self.text, &self.insides);
         is_good.then_some(Text::Here { text: self.text, bodies: self.bodies })
     }
 }

@@ -1,6 +1,10 @@
 //! JSON written straight into a buffer.
 
+mod sound;
+
 use std::io::Write;
+
+pub use sound::is_members;
 
 use crate::base::Timestamp;
 
@@ -116,7 +120,6 @@ pub fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// Appends a JSON string.
-#[inline]
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     escape(out, text.as_bytes());
@@ -222,7 +225,7 @@ impl<'a> Object<'a> {
     }
 
     /// A string member.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
         string(self.key(key), value);
         self
@@ -244,13 +247,14 @@ impl<'a> Object<'a> {
     }
 
     /// A number, `true` or `false`, or JSON that is ready.
-    #[inline]
+    #[inline(always)]
     pub fn plain(&mut self, key: &str, value: impl Plain) -> &mut Self {
         value.write(self.key(key));
         self
     }
 
     /// Microseconds as milliseconds.
+    #[inline(always)]
     pub fn millis(&mut self, key: &str, micros: i64) -> &mut Self {
         millis(self.key(key), micros);
         self
