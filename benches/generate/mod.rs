@@ -1,8 +1,6 @@
 //! Deterministic captures of any size: interleaved connections that go on for ever with mixed bodies, everything
 //! acknowledged. The same seed gives the same bytes.
 
-#![allow(dead_code, reason = "the bench and the tests that share this each need a part of it")]
-
 mod content;
 pub mod crypto;
 mod fields;
