@@ -25,7 +25,7 @@ const FACTOR: usize = 4;
 /// What a byte of the larger capture may cost beside one of the smaller: with a cost that grows as the square it would be four.
 const GROWTH: f64 = 1.3;
 /// Instructions that a byte of capture may cost; decompression is paid by what comes out.
-const EACH: f64 = 6000.0;
+const EACH: f64 = 20_000.0;
 /// KiB that the larger capture may hold beyond the smaller one, for buffers that grow by doubling.
 const HELD: f64 = 12.0 * 1024.0;
 /// Bytes that an entry may hold.

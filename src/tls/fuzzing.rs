@@ -3,7 +3,7 @@
 use super::{Decryption, KeyLog, KeyLogReport, KeyLogTail, SecretSource, Session};
 use crate::base::fuzzing::{Dice, pieces};
 use crate::base::{Budget, Limits, Reader};
-use crate::tcp::fuzzing::play;
+use crate::tcp::fuzzing::{What, play, steps};
 use crate::tcp::{Side, StreamEvent};
 
 /// Key log text: the same in one piece and in any others, and never more secrets than the limit.
@@ -80,12 +80,13 @@ fn run(data: &[u8], dice: Option<Dice>) -> (Plain, bool) {
     (plain, is_clean)
 }
 
-/// A TLS connection with its secrets: the same plaintext whatever the segments are, as long as nothing is wrong: where reading
-/// goes on behind a fault may depend on them.
+/// A TLS connection with its secrets: the same plaintext whatever the segments are, as long as nothing is wrong or missing:
+/// where reading goes on behind that may depend on them.
 pub fn session(data: &[u8]) {
     let (whole, is_clean) = run(data, None);
     let (pieces, _) = run(data, Some(Dice::of(data)));
-    if !is_clean {
+    let (_, script) = keys_and_script(data);
+    if !is_clean || steps(script).iter().any(|step| matches!(step.what, What::Gap(_))) {
         return;
     }
     // Whether an end is told depends on what still waits for secrets when it comes.
