@@ -12,8 +12,9 @@ pub struct Watch {
     files: Vec<u64>,
 }
 
-/// How much memory, or space in temporary files, may seem to grow: pages of the allocator that come and go.
-pub const SLACK: u64 = 3 << 20;
+/// How much memory, or space in temporary files, may seem to grow: pages of the allocator that come and go, and the last tables that
+/// become full (marks of pages, after a week).
+pub const SLACK: u64 = 4 << 20;
 /// What a segment of the temporary file takes, and the one after it at its beginning.
 pub const SEGMENT: u64 = 160 << 20;
 /// The most that a run may take, whatever it reads.
