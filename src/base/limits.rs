@@ -78,6 +78,8 @@ pub struct Limits {
     pub messages: usize,
     /// DNS lookups remembered.
     pub lookups: usize,
+    /// Bytes that remembered DNS lookups may take.
+    pub lookup_memory: usize,
     /// Age at which a DNS query counts as unanswered: stub resolvers try again for 15 to 30 s before they give up.
     pub lookup_age: u64,
     /// Anomalies of one kind kept with their stamp; more are only counted.
@@ -136,6 +138,7 @@ impl Default for Limits {
             message: 16 * MIB,
             messages: 100_000,
             lookups: 32_768,
+            lookup_memory: 8 * MIB,
             lookup_age: 30 * SECOND,
             anomalies_kept: 5,
         }

@@ -37,6 +37,17 @@ pub struct Lookup {
     pub aliases: Vec<String>,
 }
 
+/// What a name takes besides its letters: in the lookup, and in an index.
+const EACH_NAME: usize = 160;
+
+impl Lookup {
+    /// About how many bytes of memory it takes, remembered by its names.
+    pub fn memory(&self) -> usize {
+        let names = std::iter::once(&self.name).chain(&self.aliases).map(|name| 2 * name.len() + EACH_NAME);
+        size_of::<Self>() + self.addresses.len() * size_of::<IpAddr>() + names.sum::<usize>()
+    }
+}
+
 /// What an answer must match besides the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {

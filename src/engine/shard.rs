@@ -35,8 +35,8 @@ impl Shard {
         let limits = &mut options.limits;
         limits.memory /= of.max(1);
         limits.connections = limits.connections.div_ceil(of.max(1));
-        // News wait at the shard and on their way, at the most twice; and one entry must have room.
-        let room = (limits.waiting / (3 * of.max(1))).max(1 << 20);
+        // News wait at the shard and on their way, at the most twice.
+        let room = limits.waiting / (3 * of.max(1));
         let budget = Budget::new(limits.memory);
         Self {
             tcp: tcp::Connections::new(&options.limits, &budget, options.tcp),

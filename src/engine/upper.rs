@@ -47,6 +47,8 @@ pub(super) struct Desk {
     pub(super) news: har::News,
     /// Bytes of entries that may wait in there.
     room: usize,
+    /// Bytes of lookups that may wait in there.
+    lookup_room: usize,
     /// What connections hold back.
     pub(super) floors: Floors,
     /// Who is told of exchanges instead of the writer.
@@ -88,7 +90,7 @@ impl Desk {
     fn lookup(&mut self, lookup: Lookup) {
         match &mut self.observer {
             Some((_, briefs)) => briefs.lookup(lookup),
-            None => self.news.lookups.push(lookup),
+            None => self.news.look_up(lookup, self.lookup_room),
         }
     }
 
@@ -119,6 +121,7 @@ impl Upper {
                 maker: har::Maker::new(&options.har, limits),
                 news: har::News::default(),
                 room,
+                lookup_room: limits.lookup_memory / 8,
                 floors: Floors::default(),
                 observer: None,
                 entries: 0,

@@ -48,7 +48,7 @@ pub struct Briefs {
 impl Briefs {
     /// Nothing seen yet.
     pub fn new(options: &Options, limits: &Limits) -> Self {
-        Self { lookups: Lookups::new(limits.lookups), pages: Pages::new(options, String::new()) }
+        Self { lookups: Lookups::new(limits), pages: Pages::new(options, String::new()) }
     }
 
     /// A name lookup.

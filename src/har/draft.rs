@@ -4,7 +4,7 @@ use std::io;
 
 use super::content::{Encoder, Form, steps};
 use super::json::{escape, is_members};
-use crate::base::{Spool, Stored};
+use crate::base::Stored;
 
 /// A run of members of a JSON object that is being written.
 #[derive(Debug)]
@@ -25,22 +25,14 @@ pub struct Body {
     parts: Vec<Stored>,
 }
 
-/// Text that is finished.
+/// Text that is finished, with bodies in the spool.
 #[derive(Debug)]
-pub enum Text {
-    /// Text in memory, with bodies in the spool.
-    Here {
-        /// The text without those bodies.
-        text: Vec<u8>,
-        /// In the order of their places.
-        bodies: Vec<Body>,
-    },
-    /// All of it in the spool.
-    Stored(Stored),
+pub struct Text {
+    /// The text without those bodies.
+    text: Vec<u8>,
+    /// In the order of their places.
+    bodies: Vec<Body>,
 }
-
-/// Bytes read at once from the spool.
-const STEP: u64 = 256 << 10;
 
 impl Draft {
     /// An empty draft.
@@ -81,40 +73,20 @@ impl Draft {
     /// The text, when what was written is a run of members of a JSON object.
     pub fn finish(self) -> Option<Text> {
         let is_good = is_members(&self.text, &self.insides);
-        is_good.then_some(Text::Here { text: self.text, bodies: self.bodies })
+        is_good.then_some(Text { text: self.text, bodies: self.bodies })
     }
 }
 
 impl Text {
     /// Bytes it takes in memory.
     pub fn allocated(&self) -> usize {
-        let Self::Here { text, bodies } = self else { return 0 };
-        let parts: usize = bodies.iter().map(|body| size_of_val(body.parts.as_slice())).sum();
-        text.capacity() + bodies.capacity() * size_of::<Body>() + parts
-    }
-
-    /// Puts what is in memory into the spool.
-    pub fn put_away(&mut self, spool: &mut Spool) -> io::Result<()> {
-        if matches!(self, Self::Here { .. }) {
-            let mut result = Ok(());
-            let stored = spool.record(|append| {
-                result = self.pieces(|piece| {
-                    append(piece);
-                    io::Result::Ok(())
-                });
-            });
-            result?;
-            *self = Self::Stored(stored);
-        }
-        Ok(())
+        let parts: usize = self.bodies.iter().map(|body| size_of_val(body.parts.as_slice())).sum();
+        self.text.capacity() + self.bodies.capacity() * size_of::<Body>() + parts
     }
 
     /// Hands on the text, bodies and all, in pieces of bounded size but for those that are in memory anyway.
     pub fn pieces<E: From<io::Error>>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let (text, bodies) = match self {
-            Self::Here { text, bodies } => (text, bodies),
-            Self::Stored(stored) => return stored.steps(0, STEP, each),
-        };
+        let Self { text, bodies } = self;
         let mut from = 0;
         for body in bodies {
             each(text.get(from..body.at).unwrap_or_default())?;
@@ -136,6 +108,7 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Spool;
 
     #[test]
     fn large_and_small_pieces_come_out_in_order() {
@@ -151,17 +124,11 @@ mod tests {
         draft.string("é");
         draft.text.extend_from_slice(b",\"d\":");
         draft.body(Form::Decoded(encoding_rs::WINDOWS_1252), &parts);
-        let mut text = draft.finish().unwrap();
+        let text = draft.finish().unwrap();
         assert!(text.allocated() < 500_000, "bodies in the spool are not in memory");
         let mut out = b"{".to_vec();
         text.pieces(|piece| std::io::Write::write_all(&mut out, piece)).unwrap();
         out.push(b'}');
-        text.put_away(&mut spool).unwrap();
-        assert_eq!(text.allocated(), 0);
-        let mut again = b"{".to_vec();
-        text.pieces(|piece| std::io::Write::write_all(&mut again, piece)).unwrap();
-        again.push(b'}');
-        assert!(out == again);
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(read["a"], "x\"\n".repeat(20_000));
         assert_eq!(read["b"], base64_simd::STANDARD.encode_to_string(&large));

@@ -342,7 +342,6 @@ impl Subject<'_> {
             arrivals: exchange.arrivals.iter().map(|(stamp, bytes)| (stamp.time.0, *bytes)).collect(),
             connection: connection.id.0.0,
             number: exchange.number,
-            stream: None,
             host: self.moments.connect.is_some().then(|| self.host.clone()),
             client: (connection.client.address, connection.client.port),
             server: (connection.server.address, connection.server.port),

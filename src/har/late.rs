@@ -24,8 +24,6 @@ pub struct Late {
     pub connection: u64,
     /// Ordinal of the request on the connection.
     pub number: u32,
-    /// Wireshark's `tcp.stream` or `udp.stream`, once it is known.
-    pub stream: Option<u64>,
     /// The host as the client looked it up, when it waited for a handshake and so perhaps for a lookup.
     pub host: Option<String>,
     /// Client address and port.
@@ -51,6 +49,8 @@ pub struct Decided<'a> {
     pub phases: Phases,
     /// The lookup its connection waited for.
     pub waited: Option<&'a Waited>,
+    /// Wireshark's `tcp.stream` or `udp.stream`, when it is known.
+    pub stream: Option<u64>,
 }
 
 impl Decided<'_> {
@@ -92,15 +92,15 @@ impl Late {
             dns(&mut entry, waited, sanitiser);
         }
         if !sanitiser.hide_addresses {
-            self.packet(&mut entry);
+            self.packet(&mut entry, decided.stream);
         }
         self.marks(&mut entry, decided);
     }
 
     /// `_packet`: where the entry is found in the capture.
-    fn packet(&self, entry: &mut Object<'_>) {
+    fn packet(&self, entry: &mut Object<'_>, stream: Option<u64>) {
         let mut packet = Object::open(entry.key("_packet"));
-        if let Some(stream) = self.stream {
+        if let Some(stream) = stream {
             packet.plain(if self.moments.is_quic { "udpStream" } else { "tcpStream" }, stream);
         }
         let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
@@ -110,15 +110,15 @@ impl Late {
         if let Some(response) = self.response_frames {
             frames(&mut packet, "responseFrames", response);
         }
-        packet.string("filter", &self.filter());
+        packet.string("filter", &self.filter(stream));
         packet.string("communityId", &self.community_id());
         packet.close();
     }
 
-    /// Wireshark's display filter for the connection.
-    pub fn filter(&self) -> String {
+    /// Wireshark's display filter for the connection, by its number when it is known.
+    pub fn filter(&self, stream: Option<u64>) -> String {
         let transport = if self.moments.is_quic { "udp" } else { "tcp" };
-        if let Some(stream) = self.stream {
+        if let Some(stream) = stream {
             return format!("{transport}.stream eq {stream}");
         }
         let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
-use crate::base::{FrameNumber, Stamp, Timestamp};
+use crate::base::{FrameNumber, Limits, Stamp, Timestamp};
 use crate::dns::Lookup;
 use crate::net::Endpoint;
 
@@ -21,6 +21,9 @@ const HAND_OVER: i64 = 50_000_000;
 /// How long a lookup that nobody may wait for any more is kept for the sake of one that was made beside it: as long as a query is
 /// repeated.
 const BESIDE: i64 = 30_000_000_000;
+
+/// Lookups that are not worth a look at whether somebody may still wait for them.
+const CROWD: usize = 1024;
 
 /// Lookups of one name looked at for one connection.
 const LOOKED_AT: usize = 64;
@@ -64,6 +67,10 @@ impl Answered {
 #[derive(Debug, Clone)]
 pub struct Lookups {
     most: usize,
+    most_bytes: usize,
+    bytes: usize,
+    /// How many there were when those that nobody may wait for were last taken out.
+    seen: usize,
     /// In order of arrival; the first has the number `forgotten`.
     all: VecDeque<Answered>,
     forgotten: u64,
@@ -88,9 +95,23 @@ fn names(lookup: &Lookup) -> Vec<String> {
 }
 
 impl Lookups {
-    /// Remembers at most so many lookups.
-    pub fn new(most: usize) -> Self {
-        Self { most, all: VecDeque::new(), forgotten: 0, by_name: HashMap::default(), open: BinaryHeap::new() }
+    /// Remembers at most as many lookups as is allowed.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            most: limits.lookups,
+            most_bytes: limits.lookup_memory,
+            bytes: 0,
+            seen: 0,
+            all: VecDeque::new(),
+            forgotten: 0,
+            by_name: HashMap::default(),
+            open: BinaryHeap::new(),
+        }
+    }
+
+    /// True when it is time to [pass](Self::pass): there are many more than the last time.
+    pub fn is_crowded(&self) -> bool {
+        self.all.len() >= 2 * self.seen + CROWD
     }
 
     /// Remembers a lookup, in the place of the oldest when there are too many.
@@ -99,12 +120,14 @@ impl Lookups {
         if answer.time < lookup.query.time || self.most == 0 {
             return;
         }
-        if self.all.len() >= self.most {
+        let answered = Answered { lookup, answer, is_claimed: false };
+        self.bytes += answered.lookup.memory();
+        while !self.all.is_empty() && (self.all.len() >= self.most || self.bytes > self.most_bytes) {
             self.forget_oldest();
         }
+        let lookup = &answered.lookup;
         let number = self.forgotten + self.all.len() as u64;
-        let (client, names, query) = (lookup.client, names(&lookup), lookup.query.time.0);
-        let answered = Answered { lookup, answer, is_claimed: false };
+        let (client, names, query) = (lookup.client, names(lookup), lookup.query.time.0);
         for name in names {
             let list = self.by_name.entry((client, name)).or_default();
             let (all, forgotten) = (&self.all, self.forgotten);
@@ -130,6 +153,7 @@ impl Lookups {
 
     fn forget_oldest(&mut self) {
         let Some(oldest) = self.all.pop_front() else { return };
+        self.bytes -= oldest.lookup.memory();
         for name in names(&oldest.lookup) {
             let key = (oldest.lookup.client, name);
             if let Some(list) = self.by_name.get_mut(&key) {
@@ -147,6 +171,7 @@ impl Lookups {
         while self.all.front().is_some_and(|known| known.window().1.saturating_add(BESIDE) < moment) {
             self.forget_oldest();
         }
+        self.seen = self.all.len();
     }
 
     /// The earliest query of a lookup that a connection opened at `moment` or later may still claim.
@@ -232,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_newest_lookups_are_remembered_for_ever() {
-        let mut lookups = Lookups::new(100);
+        let mut lookups = Lookups::new(&Limits { lookups: 100, ..Limits::default() });
         for n in 0..100_000i64 {
             lookups.insert(lookup(&format!("host{}", n % 777), n * 1000, n * 1000 + 10));
         }
@@ -243,7 +268,7 @@ mod tests {
 
     #[test]
     fn order_of_arrival_does_not_matter() {
-        let mut lookups = Lookups::new(100);
+        let mut lookups = Lookups::new(&Limits { lookups: 100, ..Limits::default() });
         for n in [3, 1, 2] {
             lookups.insert(lookup("a", n * 1000, n * 1000 + 10));
         }
@@ -254,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_earliest_query_is_that_of_what_may_be_claimed() {
-        let mut lookups = Lookups::new(100);
+        let mut lookups = Lookups::new(&Limits { lookups: 100, ..Limits::default() });
         lookups.insert(lookup("a", 1000, 2000));
         lookups.insert(lookup("b", 500, 3000));
         assert_eq!(lookups.earliest(4000), 500);

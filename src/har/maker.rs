@@ -3,13 +3,12 @@
 use std::io;
 
 use super::agent::Agents;
-use super::draft::Text;
 use super::entry::{Made, make, version};
 use super::facts;
 use super::headers::field_text;
-use super::late::Late;
 use super::options::{Options, Shape};
 use super::sanitise::Sanitiser;
+use super::slip::{Content, Slip};
 use super::subject::Subject;
 use super::summary::Summary;
 use super::table::Row;
@@ -24,40 +23,17 @@ pub(super) const CONNECTIONS_LISTED: u64 = 10_000;
 /// An entry that lacks only what depends on the whole capture.
 #[derive(Debug)]
 pub struct Entry {
-    pub(super) late: Late,
-    pub(super) content: Content,
+    pub(super) slip: Slip,
     /// The frame with which its exchange was over.
     pub(super) done: FrameNumber,
-}
-
-/// All of an entry but its late members.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// As JSON.
-    Text(Text),
-    /// As a row of a table.
-    Row(Box<Row>),
+    pub(super) is_quic: bool,
+    /// True when it may have waited for a lookup.
+    pub(super) is_unclaimed: bool,
 }
 
 impl Entry {
-    /// About how many bytes it takes in memory.
-    pub(super) fn allocated(&self) -> usize {
-        let content = match &self.content {
-            Content::Text(text) => text.allocated(),
-            Content::Row(row) => row.memory(),
-        };
-        size_of::<Self>() + content + self.late.allocated()
-    }
-
-    /// Puts what is large into the spool.
-    fn put_away(&mut self, spool: &mut Spool) -> io::Result<()> {
-        match &mut self.content {
-            Content::Text(text) => text.put_away(spool),
-            Content::Row(row) => {
-                row.put_away(spool);
-                Ok(())
-            }
-        }
+    fn allocated(&self) -> usize {
+        size_of::<Self>() + self.slip.allocated()
     }
 }
 
@@ -82,8 +58,9 @@ pub struct News {
     entries: Vec<Entry>,
     /// What these take in memory.
     bytes: usize,
-    /// Name lookups.
-    pub lookups: Vec<Lookup>,
+    lookups: Vec<Lookup>,
+    /// What lookups take in memory.
+    lookup_bytes: usize,
     /// First frames of new TCP connections.
     pub tcp: Vec<FrameNumber>,
     /// First frames of new UDP flows, and whether they may be QUIC.
@@ -97,15 +74,27 @@ pub struct News {
 }
 
 impl News {
-    /// Adds an entry; what is large about those beyond `room` bytes goes to the spool.
+    /// Adds an entry; those beyond `room` bytes go to the spool. What that does not take is lost, which it tells.
     pub fn enter(&mut self, mut entry: Entry, room: usize, spool: &mut Spool) {
-        if self.bytes + entry.allocated() > room
-            && let Err(error) = entry.put_away(spool)
-        {
-            self.failure.get_or_insert(error);
+        if self.bytes + entry.allocated() > room && !entry.slip.put_away(spool) {
+            return;
         }
         self.bytes += entry.allocated();
         self.entries.push(entry);
+    }
+
+    /// Adds a name lookup; those beyond `room` bytes are not remembered.
+    pub fn look_up(&mut self, lookup: Lookup, room: usize) {
+        self.lookup_bytes += lookup.memory();
+        if self.lookup_bytes <= room {
+            self.lookups.push(lookup);
+        }
+    }
+
+    /// Takes out the lookups.
+    pub(super) fn take_lookups(&mut self) -> Vec<Lookup> {
+        self.lookup_bytes = 0;
+        std::mem::take(&mut self.lookups)
     }
 
     /// Takes out the entries.
@@ -230,7 +219,8 @@ impl Maker {
         let class = response.map_or(0, |response| response.head.status / 100);
         *summary.statuses.entry(class).or_default() += 1;
         summary.anomalies.merge(&exchange.anomalies, self.keep);
-        Some(Entry { late, content, done })
+        let (is_quic, is_unclaimed) = (late.moments.is_quic, late.host.is_some());
+        Some(Entry { slip: Slip::new(late, content), done, is_quic, is_unclaimed })
     }
 
     /// A connection is over with the frame `at`; one without exchanges is listed with the reason.

@@ -24,6 +24,7 @@ mod pretty;
 mod ranks;
 pub mod sanitise;
 mod side_list;
+mod slip;
 mod stream;
 mod subject;
 pub mod summary;

@@ -52,7 +52,7 @@ impl Run {
     }
 
     fn lookup(&mut self, lookup: Lookup) {
-        self.news.lookups.push(lookup);
+        self.news.look_up(lookup, 1 << 20);
     }
 
     fn tcp_opened(&mut self, first: FrameNumber) {

@@ -5,16 +5,17 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::agent::browser;
-use super::book::{Book, Row};
+use super::book::Book;
 use super::json::Object;
 use super::late::{Decided, Late, date_time};
-use super::lookup::{Lookups, Waited};
-use super::maker::{CONNECTIONS_LISTED, Content, Entry, Horizon, News, Totals};
+use super::lookup::Lookups;
+use super::maker::{CONNECTIONS_LISTED, Entry, Horizon, News, Totals};
 use super::options::Options;
 use super::page::{self, Pages};
 use super::ranks::Ranks;
 use super::sanitise::Sanitiser;
 use super::side_list::SideList;
+use super::slip::Slip;
 use super::stream::{Stream, WriteError};
 use super::summary::Summary;
 use super::table::Rows;
@@ -85,7 +86,7 @@ impl Writer {
         Self {
             book: Book::new(limits.waiting),
             shelf: Spool::new(folder.clone()),
-            lookups: Lookups::new(limits.lookups),
+            lookups: Lookups::new(limits),
             tcp: Ranks::default(),
             udp: Ranks::default(),
             connections: SideList::default(),
@@ -131,20 +132,18 @@ impl Writer {
             if let Some(error) = news.failure.take() {
                 return Err(WriteError::Spool(error));
             }
-            news.lookups.drain(..).for_each(|lookup| self.lookups.insert(lookup));
+            news.take_lookups().into_iter().for_each(|lookup| self.lookups.insert(lookup));
         }
         if matches!(self.form, Form::Lines(_) | Form::Table(_)) {
             let mut entries: Vec<Entry> = shards.iter_mut().flat_map(News::take_entries).collect();
-            entries.sort_by_key(|entry| (entry.done, entry.late.connection, entry.late.number));
+            entries.sort_by_key(|entry| (entry.done, entry.slip.origin()));
             for entry in entries {
-                self.next(entry)?;
+                self.next(self.ranked(entry).slip)?;
             }
         } else {
             for entry in shards.iter_mut().flat_map(News::take_entries) {
-                let Entry { late, content, .. } = self.ranked(entry);
-                if let Content::Text(text) = content {
-                    self.book.push(late, text, &mut self.shelf);
-                }
+                let Entry { slip, is_unclaimed, .. } = self.ranked(entry);
+                self.book.push(slip, is_unclaimed, &mut self.shelf);
             }
             if let Some(error) = self.shelf.failure() {
                 return Err(WriteError::Spool(error));
@@ -158,19 +157,20 @@ impl Writer {
 
     /// Gives an entry the number of its connection.
     fn ranked(&self, mut entry: Entry) -> Entry {
-        let ranks = if entry.late.moments.is_quic { &self.udp } else { &self.tcp };
-        entry.late.stream = ranks.get(FrameNumber(entry.late.connection));
+        let ranks = if entry.is_quic { &self.udp } else { &self.tcp };
+        entry.slip.set_stream(ranks.get(FrameNumber(entry.slip.origin().0)));
         entry
     }
 
     /// Lists the connections that are over without an entry.
     fn close(&mut self, shards: &mut [News]) {
+        let is_listless = matches!(self.form, Form::Lines(_) | Form::Table(_));
         let mut closed: Vec<_> = shards.iter_mut().flat_map(|news| news.closed.drain(..)).collect();
         closed.sort_by_key(|closed| (closed.at, closed.id));
         for closed in closed {
             (if closed.is_quic { &mut self.udp } else { &mut self.tcp }).close(closed.id);
             match closed.listing {
-                _ if !closed.is_barren => {}
+                _ if !closed.is_barren || is_listless => {}
                 Some(listing) if self.listed < CONNECTIONS_LISTED => {
                     self.listed += 1;
                     self.connections.push(&listing, &mut self.sides);
@@ -180,9 +180,8 @@ impl Writer {
         }
     }
 
-    /// Everything before these times is known: what memory has no room for is written.
+    /// Everything before these times is known: lookups are given out, and what memory has no room for is written.
     fn pass(&mut self, horizon: Horizon) -> Result<(), WriteError> {
-        let Form::Ordered(out) = &mut self.form else { return Ok(()) };
         let before = self.passed.entries;
         if horizon.entries < before && before.nanos_since(horizon.entries) > BACKWARDS {
             // Captures that were put together without order: their entries are sorted at the end.
@@ -193,46 +192,47 @@ impl Writer {
         }
         self.passed = Horizon { entries: horizon.entries.max(before), ..horizon };
         let (waiting, most) = self.book.memory();
-        if waiting <= most / 2 {
+        let is_wanted = matches!(self.form, Form::Ordered(_)) && waiting > most / 2;
+        if !is_wanted && !self.lookups.is_crowded() {
             return Ok(());
         }
         let moment = self.passed.entries.0;
         self.book.claim(moment, &mut self.lookups).map_err(WriteError::Spool)?;
         self.lookups.pass(moment);
+        let Form::Ordered(out) = &mut self.form else { return Ok(()) };
+        if !is_wanted {
+            return Ok(());
+        }
         let sure = moment.min(self.passed.lookups.0).min(self.lookups.earliest(moment));
         while self.book.memory().0 > most / 4
-            && let Some(row) = self.book.next(sure)
+            && let Some(slip) = self.book.next(sure)
         {
-            self.press.entry(&row, &self.options, &mut self.sides, out)?;
+            self.press.entry(&slip, &self.options, &mut self.sides, out)?;
         }
         Ok(())
     }
 
     /// Writes an entry at once, as a line or a row. Lookups and pages are as far as they are known by now.
-    fn next(&mut self, entry: Entry) -> Result<(), WriteError> {
-        let Entry { late, content, .. } = self.ranked(entry);
-        let waited = late
-            .moments
-            .connect
-            .zip(late.host.as_ref())
-            .and_then(|((opened, _), host)| self.lookups.claim(late.client.0, late.server.0, host, opened));
+    fn next(&mut self, mut slip: Slip) -> Result<(), WriteError> {
+        slip.claim(&mut self.lookups)?;
+        let late = slip.late()?;
         let press = &mut self.press;
-        let decided = press.decide(&late, waited.as_ref());
+        let decided = press.decide(&late, &slip);
         // Nobody asks for the list of pages in these forms.
         press.pages.json.clear();
-        match (&mut self.form, content) {
-            (Form::Lines(out), Content::Text(text)) => {
+        match &mut self.form {
+            Form::Lines(out) => {
                 press.text.clear();
                 press.start(&late, &decided);
                 out.write_all(&press.text).map_err(WriteError::Output)?;
-                text.pieces(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
+                slip.text(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
                 out.write_all(b"}\n").and_then(|()| out.flush()).map_err(WriteError::Output)
             }
-            (Form::Table(table), Content::Row(mut row)) => {
-                row.load()?;
+            Form::Table(table) => {
+                let Some(row) = slip.row()? else { return Ok(()) };
                 table.push(&row, &late, &decided).map_err(WriteError::Output)
             }
-            _ => Ok(()),
+            Form::Held | Form::Ordered(_) => Ok(()),
         }
     }
 
@@ -304,8 +304,8 @@ impl Writer {
         let Totals { mut summary, agents } = totals;
         summary.agents = agents.ranked();
         book.claim(i64::MAX, lookups).map_err(WriteError::Spool)?;
-        while let Some(row) = book.next(i64::MAX) {
-            press.entry(&row, options, sides, &mut out)?;
+        while let Some(slip) = book.next(i64::MAX) {
+            press.entry(&slip, options, sides, &mut out)?;
         }
         press.begin(options, &mut out)?;
         if press.pages.len() == 0 {
@@ -370,7 +370,7 @@ impl Press {
     /// Writes the next entry.
     fn entry(
         &mut self,
-        row: &Row,
+        slip: &Slip,
         options: &Options,
         sides: &mut Spool,
         out: &mut dyn Write,
@@ -380,11 +380,11 @@ impl Press {
             self.text.extend_from_slice(b",\n");
         }
         self.begin(options, out)?;
-        let late = row.late()?;
-        let decided = self.decide(&late, row.waited.as_deref());
+        let late = slip.late()?;
+        let decided = self.decide(&late, slip);
         self.start(&late, &decided);
         out.write_all(&self.text).map_err(WriteError::Output)?;
-        row.text(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
+        slip.text(|bytes| out.write_all(bytes).map_err(WriteError::Output))?;
         out.write_all(b"}").map_err(WriteError::Output)?;
         if !self.pages.json.is_empty() {
             self.list.push(&self.pages.json, sides);
@@ -394,11 +394,12 @@ impl Press {
     }
 
     /// Decides what was open about an entry, now that its lookup is known.
-    fn decide<'w>(&mut self, late: &Late, waited: Option<&'w Waited>) -> Decided<'w> {
+    fn decide<'s>(&mut self, late: &Late, slip: &'s Slip) -> Decided<'s> {
+        let waited = slip.waited.as_deref();
         let phases = late.moments.phases(waited.map(|waited| waited.span));
         let end = phases.start.saturating_add(phases.total);
         let (page, page_start) = self.pages.place(&late.visit, phases.start, end);
-        Decided { page, page_start, phases, waited }
+        Decided { page, page_start, phases, waited, stream: slip.stream() }
     }
 
     /// Appends the start of an entry.

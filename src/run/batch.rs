@@ -45,9 +45,10 @@ impl Batch {
         self.comments.push((frame, text.to_owned()));
     }
 
-    /// Ready for another round; the room stays.
-    pub(super) fn clear(&mut self) {
+    /// Ready for another round; `room` bytes of it stay.
+    pub(super) fn clear(&mut self, room: usize) {
         self.bytes.clear();
+        self.bytes.shrink_to(room);
         self.packets.clear();
         self.comments.clear();
     }
@@ -106,7 +107,7 @@ mod tests {
                 format!("{:?}", packet(3, b"three")),
             ];
             assert_eq!(seen, expected);
-            batch.clear();
+            batch.clear(1);
         }
     }
 }

@@ -143,13 +143,13 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         options.har.shape = har::Shape::Row;
     }
     let limits = &job.options.limits;
+    let is_live = pipe::is_live(&job.captures);
     let mut captures = pipe::open(job)?;
     let output = match job.format {
         Format::Har | Format::Parquet(_) => Output::open(&job.target, &job.captures)?,
         Format::Ndjson => Output::open_lines(&job.target, &job.captures)?,
     };
     let keys = KeyLog::new(limits);
-    let is_live = pipe::is_live(&job.captures);
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
     secrets::ahead(&job.captures, &keys, limits);
     let output = Shared(Arc::new(Mutex::new(output)));
@@ -174,6 +174,8 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     };
     let mut failure = None;
     let mut frames = 0u64;
+    // Once reading is to end: where in the pipe it does.
+    let mut brought = None;
     loop {
         match captures.next() {
             Ok(Some(Item::Frame(frame))) => {
@@ -196,7 +198,10 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
             watch(captures.progress());
         }
         if job.stop.load(Relaxed) {
-            break;
+            let read = captures.progress().read;
+            if !is_live || read >= *brought.get_or_insert(read + pipe::BROUGHT) {
+                break;
+            }
         }
     }
     watch(captures.progress());

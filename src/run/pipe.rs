@@ -11,7 +11,12 @@ use crate::capture::{CaptureError, Captures, Open, Stopped};
 
 /// Bytes asked of a pipe at once.
 const PIECE: usize = 256 << 10;
-/// How long a silent pipe is waited for before it is looked whether anybody still wants what it brings.
+/// Pieces that wait to be used.
+const PIECES: usize = 4;
+/// Bytes that a pipe may have brought when somebody asks to stop; they are used.
+pub(super) const BROUGHT: u64 = ((PIECES + 1) * PIECE) as u64;
+/// How long a silent pipe is waited for before it is looked whether anybody still wants what it brings. Who fills the pipe may be
+/// stopped by the same signal, and gets in what it had.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Opens the captures of a run.
@@ -51,11 +56,13 @@ struct Interruptible {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: io::Cursor<Vec<u8>>,
     is_over: Box<dyn Fn() -> bool + Send>,
+    /// Pieces that are still taken, when nobody wants more.
+    left: Option<usize>,
 }
 
 impl Interruptible {
     fn new(open: Open, is_over: impl Fn() -> bool + Send + 'static) -> Self {
-        let (send, pieces) = sync_channel(4);
+        let (send, pieces) = sync_channel(PIECES);
         std::thread::spawn(move || {
             let mut pipe = match open() {
                 Ok(pipe) => pipe,
@@ -77,7 +84,7 @@ impl Interruptible {
                 }
             }
         });
-        Self { pieces, piece: io::Cursor::default(), is_over: Box::new(is_over) }
+        Self { pieces, piece: io::Cursor::default(), is_over: Box::new(is_over), left: None }
     }
 }
 
@@ -88,15 +95,22 @@ impl Read for Interruptible {
             if read > 0 || into.is_empty() {
                 return Ok(read);
             }
+            if self.left == Some(0) {
+                return Err(io::Error::other(Stopped));
+            }
+            if self.left.is_none() && (self.is_over)() {
+                self.left = Some(PIECES + 1);
+            }
             match self.pieces.recv_timeout(PATIENCE) {
                 Ok(piece) => {
+                    self.left = self.left.map(|left| left - 1);
                     self.piece = io::Cursor::new(piece?);
                     if self.piece.get_ref().is_empty() {
                         return Ok(0);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
-                Err(RecvTimeoutError::Timeout) if (self.is_over)() => return Err(io::Error::other(Stopped)),
+                Err(RecvTimeoutError::Timeout) if self.left.is_some() => return Err(io::Error::other(Stopped)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }

@@ -62,7 +62,7 @@ impl Shards {
             let (to_writer, from_shard) = sync_channel(NEWS_AHEAD);
             let shard = Shard::new(options, keys.clone(), folder.cloned(), count);
             let give_back = give_back.clone();
-            let work = move || follow(shard, &batches, &to_writer, &give_back);
+            let work = move || follow(shard, &batches, &to_writer, &give_back, 2 * Rounds::BYTES / count);
             shards.push(Builder::new().name(format!("shard {number}")).spawn(work)?);
             to_shards.push(to_shard);
             news.push(from_shard);
@@ -142,12 +142,13 @@ fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowK
     }
 }
 
-/// The work of a shard.
+/// The work of a shard; batches keep `room` bytes for the next round.
 fn follow(
     mut shard: Shard,
     batches: &Receiver<(Batch, Stamp)>,
     to_writer: &SyncSender<News>,
     give_back: &SyncSender<Batch>,
+    room: usize,
 ) -> (Totals, Anomalies) {
     while let Ok((mut batch, now)) = batches.recv() {
         batch.each(|part| match part {
@@ -155,7 +156,7 @@ fn follow(
             Part::Packet(packet) => shard.push(&packet),
             Part::Stray(packet) => shard.push_stray(&packet),
         });
-        batch.clear();
+        batch.clear(room);
         // When nobody wants it back it is dropped.
         let _ = give_back.try_send(batch);
         if to_writer.send(std::mem::take(shard.end_round(now))).is_err() {

@@ -38,7 +38,7 @@ fn stop(word: &str, format: &str, by_name: bool, count: usize) -> Vec<u8> {
     fs::read(target).unwrap()
 }
 
-/// What was taken from the pipe when the signal came depends on the moment; it is a beginning of the traffic.
+/// What was taken from the pipe when the signal came is used; how much that is depends on the moment. It is a beginning of the traffic.
 fn assert_beginning(found: &[String], least: usize) {
     assert!(found.len() >= least, "{found:?}");
     let wanted = first("a", found.len());

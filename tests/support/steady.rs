@@ -13,8 +13,8 @@ pub struct Watch {
 }
 
 /// How much memory, or space in temporary files, may seem to grow: pages of the allocator that come and go, and the last tables that
-/// become full (marks of pages, after a week).
-pub const SLACK: u64 = 4 << 20;
+/// become full (65,536 pages and their marks, after a week: 4 MiB).
+pub const SLACK: u64 = 6 << 20;
 /// What a segment of the temporary file takes, and the one after it at its beginning.
 pub const SEGMENT: u64 = 160 << 20;
 /// The most that a run may take, whatever it reads.

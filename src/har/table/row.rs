@@ -1,12 +1,15 @@
 //! An exchange as a row: what is known when it is over.
 
+use std::borrow::Cow;
 use std::io;
 
 use arrow_buffer::Buffer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Position;
 
-use crate::base::{Spool, Stored};
+use crate::base::Stored;
 use crate::exchange::{Body, Response};
+use crate::har::content::steps;
 use crate::har::entry::{self, body_comment, resource_type};
 use crate::har::facts;
 use crate::har::headers::{Message, field_text, shown};
@@ -23,8 +26,11 @@ const TOO_LARGE: &str = "larger than a row of a table takes";
 /// Names and values.
 pub type Fields = Vec<(String, String)>;
 
+/// A word out of a list of such.
+type Word = Cow<'static, str>;
+
 /// A row of the table, but for what the whole capture decides. The columns say what each member means.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     pub(super) method: String,
     pub(super) url: String,
@@ -32,26 +38,26 @@ pub struct Row {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) path: String,
-    pub(super) http_version: Option<&'static str>,
+    pub(super) http_version: Option<Word>,
     pub(super) request: Part,
     pub(super) response: Option<Answer>,
     pub(super) response_error: Option<String>,
     pub(super) user_agent: Option<String>,
     pub(super) referer: Option<String>,
-    pub(super) resource_type: &'static str,
+    pub(super) resource_type: Word,
     pub(super) request_bytes: u64,
     /// Nanoseconds.
     pub(super) rtt: Option<u64>,
-    pub(super) decrypted: &'static str,
+    pub(super) decrypted: Word,
     pub(super) tls: Option<Tls>,
     pub(super) stream: Option<u64>,
     pub(super) messages: u64,
-    pub(super) anomalies: Vec<&'static str>,
+    pub(super) anomalies: Vec<Word>,
     pub(super) comment: Option<String>,
 }
 
 /// What request and response have alike.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Part {
     pub fields: Fields,
     pub head_size: u64,
@@ -69,6 +75,8 @@ pub(super) enum Content {
     Here(Buffer),
     /// In the spool.
     Away(Vec<Stored>),
+    /// So many bytes behind the row, in its record.
+    Behind(u64),
 }
 
 impl Content {
@@ -76,31 +84,52 @@ impl Content {
     pub(super) fn here(&self) -> Option<&Buffer> {
         match self {
             Self::Here(bytes) => Some(bytes),
-            Self::Away(_) => None,
+            Self::Away(_) | Self::Behind(_) => None,
         }
     }
 
-    fn put_away(&mut self, spool: &mut Spool) {
-        if let Self::Here(bytes) = self {
-            *self = Self::Away(vec![spool.append(bytes)]);
+    fn len(&self) -> u64 {
+        match self {
+            Self::Here(bytes) => bytes.len() as u64,
+            Self::Away(parts) => parts.iter().map(Stored::len).sum(),
+            Self::Behind(len) => *len,
         }
     }
 
-    fn load(&mut self) -> io::Result<()> {
-        if let Self::Away(parts) = self {
-            let mut bytes = Vec::with_capacity(parts.iter().map(Stored::len).sum::<u64>() as usize);
-            crate::har::content::steps(parts, |step| {
-                bytes.extend_from_slice(step);
+    fn pieces(&self, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        match self {
+            Self::Here(bytes) => each(bytes),
+            Self::Away(parts) => steps(parts, |step| {
+                each(step);
                 io::Result::Ok(())
-            })?;
-            *self = Self::Here(Buffer::from_vec(bytes));
+            })?,
+            Self::Behind(_) => {}
         }
         Ok(())
+    }
+
+    fn loaded(&self) -> io::Result<Self> {
+        let mut bytes = Vec::with_capacity(self.len() as usize);
+        self.pieces(&mut |piece| bytes.extend_from_slice(piece))?;
+        Ok(Self::Here(Buffer::from_vec(bytes)))
+    }
+}
+
+/// In the record of a row stands how much it is.
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.len().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::Behind)
     }
 }
 
 /// A response.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub part: Part,
     pub status: u16,
@@ -112,7 +141,7 @@ pub(super) struct Answer {
 }
 
 /// What is known of TLS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tls {
     pub version: Option<String>,
     pub cipher: Option<String>,
@@ -145,16 +174,16 @@ impl Row {
             host: subject.host.clone(),
             port: subject.url.port_or_known_default().unwrap_or(connection.server.port),
             path,
-            http_version: exchange.response.as_ref().map(|_| entry::version(exchange)),
+            http_version: exchange.response.as_ref().map(|_| entry::version(exchange).into()),
             user_agent: field("user-agent"),
             referer: field("referer"),
             request,
             response: exchange.response.as_ref().map(|response| answer(subject, response)).transpose()?,
             response_error: subject.response_error().map(Into::into),
-            resource_type: resource_type(exchange),
+            resource_type: resource_type(exchange).into(),
             request_bytes: exchange.request.wire_size,
             rtt: connection.rtt,
-            decrypted: facts::decrypted(connection),
+            decrypted: facts::decrypted(connection).into(),
             tls: subject.tls().map(|tls| Tls {
                 version: tls.version.map(facts::tls_version),
                 cipher: tls.cipher_suite.map(facts::cipher),
@@ -168,24 +197,57 @@ impl Row {
             }),
             stream: matches!(head.version, Version::Http2 | Version::Http3).then_some(exchange.stream.0),
             messages: exchange.messages.len() as u64,
-            anomalies: exchange.anomalies.sorted().into_iter().map(|seen| seen.kind.code()).collect(),
+            anomalies: exchange.anomalies.sorted().into_iter().map(|seen| seen.kind.code().into()).collect(),
             comment: subject.comment(),
         })
     }
 
-    fn contents(&mut self) -> impl Iterator<Item = &mut Content> {
+    fn contents(&self) -> impl Iterator<Item = &Content> {
+        let response = self.response.as_ref().and_then(|answer| answer.part.content.as_ref());
+        self.request.content.iter().chain(response)
+    }
+
+    fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
         let response = self.response.as_mut().and_then(|answer| answer.part.content.as_mut());
         self.request.content.iter_mut().chain(response)
     }
 
-    /// Puts content into the spool.
-    pub fn put_away(&mut self, spool: &mut Spool) {
-        self.contents().for_each(|content| content.put_away(spool));
+    /// The row with its content in memory.
+    pub fn loaded(&self) -> io::Result<Cow<'_, Self>> {
+        let mut row = Cow::Borrowed(self);
+        if self.contents().any(|content| content.here().is_none()) {
+            row.to_mut().contents_mut().try_for_each(|content| {
+                *content = content.loaded()?;
+                io::Result::Ok(())
+            })?;
+        }
+        Ok(row)
     }
 
-    /// Brings content into memory.
-    pub fn load(&mut self) -> io::Result<()> {
-        self.contents().try_for_each(Content::load)
+    /// Hands on its record, which [`read`](Self::read) understands: length of the row (4 bytes), this as JSON, and its content.
+    pub fn record(&self, append: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let row = serde_json::to_vec(self)?;
+        append(&(row.len() as u32).to_be_bytes());
+        append(&row);
+        self.contents().try_for_each(|content| content.pieces(append))
+    }
+
+    /// The row, with its content, whose record begins at `from`.
+    pub fn read(stored: &Stored, from: u64) -> io::Result<Self> {
+        let mut buffer = Vec::new();
+        stored.read(from, 4, &mut buffer)?;
+        let len = buffer.first_chunk().map(|&len| u64::from(u32::from_be_bytes(len)));
+        let len = len.ok_or(io::ErrorKind::UnexpectedEof)?;
+        stored.read(from + 4, len, &mut buffer)?;
+        let mut row: Self = serde_json::from_slice(&buffer)?;
+        let mut at = from + 4 + len;
+        for content in row.contents_mut() {
+            let (len, mut bytes) = (content.len(), Vec::new());
+            stored.read(at, len, &mut bytes)?;
+            *content = Content::Here(Buffer::from_vec(bytes));
+            at += len;
+        }
+        Ok(row)
     }
 
     /// Bytes of memory that it holds, about.

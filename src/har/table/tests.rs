@@ -8,7 +8,7 @@ use super::row::CONTENT;
 use super::*;
 use crate::base::{FrameNumber, Limits, Spool};
 use crate::exchange::{Connection, Exchange, Kept};
-use crate::har::maker::{Content, Maker};
+use crate::har::maker::Maker;
 use crate::har::options::Shape;
 use crate::har::samples::{body, connection, exchange, later};
 
@@ -31,12 +31,21 @@ impl<W: Write + Send> Run<W> {
 
     fn try_push(&mut self, exchange: Exchange, connection: &Connection) -> io::Result<()> {
         let entry = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool).unwrap();
-        let Content::Row(mut row) = entry.content else { panic!("asked for rows") };
-        // Content may wait in the spool.
-        row.put_away(&mut self.spool);
-        row.load().unwrap();
-        let phases = entry.late.moments.phases(None);
-        self.table.push(&row, &entry.late, &Decided { page: 0, page_start: 0, phases, waited: None })
+        let mut slip = entry.slip;
+        let record = |row: &Row| {
+            let mut record = Vec::new();
+            row.record(&mut |piece| record.extend_from_slice(piece)).unwrap();
+            record
+        };
+        let (late, row) = (slip.late().unwrap(), slip.row().unwrap().unwrap());
+        let phases = late.moments.phases(None);
+        self.table.push(&row, &late, &Decided { page: 0, page_start: 0, phases, waited: None, stream: None })?;
+        let here = record(&row);
+        drop((late, row));
+        // All of it may wait in the spool.
+        assert!(slip.put_away(&mut self.spool) && slip.allocated() == 0);
+        assert!(here == record(&slip.row().unwrap().unwrap()));
+        Ok(())
     }
 }
 
