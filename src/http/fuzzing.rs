@@ -32,10 +32,14 @@ fn limits() -> Limits {
 /// What [`limits`] let one connection hold: heads and blocks of both sides, open exchanges, tables.
 const MOST: usize = 400_000;
 
+/// What was told of an exchange: of request and response, each in order, and what belongs to neither. Which of them was told first may
+/// depend on the chunks, for one direction may have waited for the other.
+type Lines = [Vec<String>; 3];
+
 /// What was told of each exchange; content as one line, however it came.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
-    streams: BTreeMap<StreamId, Vec<String>>,
+    streams: BTreeMap<StreamId, Lines>,
     bodies: BTreeMap<(StreamId, Side), (usize, u64)>,
     is_over: BTreeMap<StreamId, [bool; 2]>,
     /// Something was wrong: where reading goes on behind that may depend on the chunks.
@@ -50,7 +54,12 @@ impl Told {
         self.is_broken |=
             matches!(event.kind, HttpEventKind::Anomaly(..) | HttpEventKind::Abort { reason: Abort::Malformed, .. });
         let starts = matches!(event.kind, HttpEventKind::Request(_) | HttpEventKind::Push(_));
-        assert_eq!(starts, lines.is_empty(), "the request comes first and once: {:?} behind {lines:?}", event.kind);
+        assert_eq!(
+            starts,
+            lines.iter().all(Vec::is_empty),
+            "the request comes first and once: {:?} behind {lines:?}",
+            event.kind
+        );
         let side = match &event.kind {
             HttpEventKind::Body(side, _) | HttpEventKind::Lost(side, ..) | HttpEventKind::Trailers(side, _) => *side,
             HttpEventKind::End { side, .. } | HttpEventKind::Abort { side, .. } => {
@@ -59,7 +68,7 @@ impl Told {
             }
             HttpEventKind::Response(_) => Side::Server,
             _ => {
-                lines.push(format!("{:?}", event.kind));
+                lines[2].push(format!("{:?}", event.kind));
                 return;
             }
         };
@@ -71,14 +80,16 @@ impl Told {
             *sum = chunk.data.iter().fold(*sum, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
             return;
         }
+        let lines = &mut lines[side.index()];
         if let Some(body) = self.bodies.remove(&(id, side)) {
-            lines.push(format!("{side:?} {body:?}"));
+            lines.push(format!("{body:?}"));
         }
         lines.push(format!("{:?}", event.kind));
     }
 
-    fn finish(self) -> BTreeMap<StreamId, Vec<String>> {
+    fn finish(mut self) -> BTreeMap<StreamId, Lines> {
         assert!(self.bodies.is_empty(), "content without an end");
+        self.streams.values_mut().for_each(|[.., neither]| neither.sort());
         self.streams
     }
 }
