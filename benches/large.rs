@@ -1,9 +1,10 @@
-//! Whole runs over generated captures of each kind: CPU seconds, bytes per CPU second, peak memory, and the cost against
-//! `cat`. Each run must find exactly the exchanges that were generated.
+//! Whole runs over generated captures of each kind: seconds, bytes per CPU second, peak memory, and the cost against
+//! `cat CAPTURE >/dev/null; cat HAR >COPY`. Each run must find exactly the exchanges that were generated.
 //!
 //! `cargo bench --bench large -- [h1|h2|h3|small]... [MEGABYTES]...` (all kinds at 200 MB when nothing is said).
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a bench reports on the screen and may stop at any fault")]
+#![allow(clippy::disallowed_methods, reason = "a bench looks at the clock")]
 
 mod generate;
 
@@ -11,14 +12,25 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use generate::{Kind, Made};
 use nix::sys::resource::{UsageWho, getrusage};
 
 const KINDS: [(&str, Kind); 4] =
     [("h1", Kind::Http1), ("h2", Kind::Http2), ("h3", Kind::Http3), ("small", Kind::Small)];
+/// Runs of each; what is told is the one in the middle.
+const RUNS: usize = 5;
 /// Connections at once.
 const CONNECTIONS: usize = 16;
+
+/// What something took, in seconds.
+#[derive(Clone, Copy)]
+struct Seconds {
+    wall: f64,
+    cpu: f64,
+}
+
 /// CPU seconds of all children that ended so far.
 fn children_seconds() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage of children");
@@ -26,17 +38,20 @@ fn children_seconds() -> f64 {
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
-/// Median CPU seconds of three runs.
-fn cost(mut run: impl FnMut()) -> f64 {
-    let mut seconds: Vec<f64> = (0..3)
-        .map(|_| {
-            let before = children_seconds();
-            run();
-            children_seconds() - before
-        })
-        .collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds[1]
+fn cost(run: impl FnOnce()) -> Seconds {
+    let (start, before) = (Instant::now(), children_seconds());
+    run();
+    Seconds { wall: start.elapsed().as_secs_f64(), cpu: children_seconds() - before }
+}
+
+/// The medians of wall and CPU.
+fn median(runs: &[Seconds]) -> Seconds {
+    let middle = |of: fn(&Seconds) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Seconds { wall: middle(|run| run.wall), cpu: middle(|run| run.cpu) }
 }
 
 fn cat(from: &Path, to: &Path) {
@@ -75,24 +90,34 @@ fn row(name: &str, kind: Kind, megabytes: u64) {
     // Replacing an existing file costs the file system more than making a new one.
     let forget = |path: &Path| drop(std::fs::remove_file(path));
     let mut peak = 0.0f64;
-    let seconds = cost(|| {
-        forget(&har);
-        let (entries, memory) = convert(&capture, &har);
-        assert_eq!(entries, made.exchanges, "entries of {name}");
-        peak = peak.max(memory);
-    });
-    let floor = cost(|| {
-        forget(&copy);
-        cat(&capture, Path::new("/dev/null"));
-        cat(&har, &copy);
-    });
+    let (mut runs, mut floors) = (Vec::new(), Vec::new());
+    // Side by side, for the machine may be slower at times.
+    for _ in 0..RUNS {
+        runs.push(cost(|| {
+            forget(&har);
+            let (entries, memory) = convert(&capture, &har);
+            assert_eq!(entries, made.exchanges, "entries of {name}");
+            peak = peak.max(memory);
+        }));
+        floors.push(cost(|| {
+            forget(&copy);
+            cat(&capture, Path::new("/dev/null"));
+            cat(&har, &copy);
+        }));
+    }
+    let (run, floor) = (median(&runs), median(&floors));
     let size = made.bytes as f64 / 1e6;
     println!(
-        "{name:<5} {size:>8.0} {:>9} {:>9} {seconds:>10.3} {:>8.0} {peak:>9.1} {floor:>9.3} {:>9.2}",
+        "{name:<5} {size:>6.0} {:>9} {:>9} {:>7.2} {:>7.2} {:>8.0} {peak:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>8.2}",
         made.packets,
         made.exchanges,
-        size / seconds,
-        seconds / floor
+        run.wall,
+        run.cpu,
+        size / run.cpu,
+        floor.wall,
+        floor.cpu,
+        run.wall / floor.wall,
+        run.cpu / floor.cpu
     );
     for path in [capture, har, copy] {
         std::fs::remove_file(path).expect("removing what was made");
@@ -104,8 +129,19 @@ fn main() {
     let named: Vec<_> = KINDS.into_iter().filter(|(name, _)| words.iter().any(|word| word == name)).collect();
     let sizes: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
     println!(
-        "{:<5} {:>8} {:>9} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
-        "kind", "MB", "packets", "exchanges", "CPU s", "MB/s", "peak MiB", "cat s", "ratio"
+        "{:<5} {:>6} {:>9} {:>9} {:>7} {:>7} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8}",
+        "kind",
+        "MB",
+        "packets",
+        "exchanges",
+        "wall s",
+        "CPU s",
+        "MB/CPUs",
+        "peak MiB",
+        "cat wall",
+        "cat CPU",
+        "wall :",
+        "CPU :"
     );
     for megabytes in if sizes.is_empty() { vec![200] } else { sizes } {
         for &(name, kind) in if named.is_empty() { &KINDS[..] } else { &named } {

@@ -148,3 +148,36 @@ fn parts_make_the_whole() {
         assert!(parts == whole, "{}: entries differ", capture.display());
     }
 }
+
+/// Moves the packets of every other connection ten hours ahead, as if another clock had stamped them.
+fn with_two_clocks(capture: &mut [u8]) {
+    const AHEAD: u32 = 10 * 3600;
+    let mut at = 24;
+    while let Some(record) = capture.get_mut(at..) {
+        let Some((header, packet)) = record.split_first_chunk_mut::<16>() else { return };
+        let word = |from: usize| u32::from_le_bytes(header[from..from + 4].try_into().unwrap());
+        let (seconds, len) = (word(0), word(8) as usize);
+        let ports = u32::from_be_bytes(packet[34..38].try_into().unwrap());
+        let client = if ports >> 16 > ports & 0xffff { ports >> 16 } else { ports & 0xffff };
+        if client % 2 == 1 {
+            header[..4].copy_from_slice(&(seconds + AHEAD).to_le_bytes());
+        }
+        at += 16 + len;
+    }
+}
+
+#[test]
+fn clocks_that_differ_cut_no_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, made) = generated(folder.path(), Kind::Http1, "clocks.pcap");
+    let mut bytes = fs::read(&capture).unwrap();
+    with_two_clocks(&mut bytes);
+    fs::write(&capture, bytes).unwrap();
+    let (one, report) = convert(&capture, Format::Har, 1, |_| {});
+    let hours: std::collections::BTreeSet<String> =
+        entries(&one).iter().map(|entry| entry["startedDateTime"].as_str().unwrap()[..13].to_owned()).collect();
+    assert!(hours.len() > 1, "{hours:?}");
+    assert_eq!((report.summary.entries, report.summary.truncated), (made.exchanges, 0));
+    let (many, _) = convert(&capture, Format::Har, 3, |_| {});
+    assert_same(&one, &many, "two clocks");
+}

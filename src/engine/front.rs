@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::Seen;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Stamp};
+use crate::base::{Anomalies, Budget, Limits, Stamp, Timestamp};
 use crate::capture::Frame;
 use crate::dns;
 use crate::net::{self, FlowKey, Packet, Transport};
@@ -33,13 +33,24 @@ impl Share {
     }
 }
 
+/// What a round of frames says about time.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The last frame, and the latest time so far.
+    pub now: Stamp,
+    /// The earliest time in this round. Who was silent for long before it is idle, even where several clocks were at work or
+    /// frames are not in order.
+    pub earliest: Timestamp,
+}
+
 /// Frames in, packets out.
 pub struct Front {
     net: net::Decoder,
     share: Option<Share>,
     keep: usize,
-    /// The last frame, and the latest time so far.
     now: Stamp,
+    /// Of this round; nothing before its first frame.
+    earliest: Option<Timestamp>,
     last: Option<Stamp>,
     anomalies: Anomalies,
 }
@@ -52,6 +63,7 @@ impl Front {
             share,
             keep: limits.anomalies_kept,
             now: Stamp::default(),
+            earliest: None,
             last: None,
             anomalies: Anomalies::default(),
         }
@@ -65,6 +77,7 @@ impl Front {
             self.anomalies.note(AnomalyKind::TimeBackwards, Some(stamp), self.keep);
         }
         self.now = Stamp { frame: stamp.frame, time: self.last.map_or(stamp.time, |_| stamp.time.max(self.now.time)) };
+        self.earliest = Some(self.earliest.map_or(stamp.time, |earliest| earliest.min(stamp.time)));
         self.last = Some(stamp);
         let share = self.share;
         self.net.push(frame, &mut |packet| {
@@ -74,9 +87,9 @@ impl Front {
         });
     }
 
-    /// The last frame, and the latest time so far.
-    pub fn now(&self) -> Stamp {
-        self.now
+    /// A round is over.
+    pub fn end_round(&mut self) -> Clock {
+        Clock { now: self.now, earliest: self.earliest.take().unwrap_or(self.now.time) }
     }
 
     /// No frame follows: what was seen besides packets.

@@ -9,7 +9,7 @@ mod quic;
 mod shard;
 mod upper;
 
-pub use front::{Front, Rounds, Route, Share, route};
+pub use front::{Clock, Front, Rounds, Route, Share, route};
 pub use options::Options;
 pub use shard::{Rest, Shard};
 
@@ -95,7 +95,7 @@ impl Engine {
         }
         front.push(frame, &mut |packet| shard.push(packet));
         if self.rounds.count(frame) {
-            self.shard.end_round(self.front.now());
+            self.shard.end_round(self.front.end_round());
             self.tell();
         } else if self.writer.is_prompt() && !self.shard.news().is_empty() {
             self.tell();

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::Options;
+use super::front::Clock;
 use super::horizon::{Way, fresh};
 use super::upper::Upper;
-use crate::base::{Anomalies, Budget, FrameNumber, Spool, Stamp, Timestamp};
+use crate::base::{Anomalies, Budget, FrameNumber, Spool, Timestamp};
 use crate::har::{Horizon, News, Totals};
 use crate::net::{Packet, Transport};
 use crate::tcp::{self, Slot, TcpEvent};
@@ -91,13 +92,14 @@ impl Shard {
         &mut desk.news
     }
 
-    /// A round of frames is over with `now`: closes connections that were idle for long, and says what may still come.
-    pub fn end_round(&mut self, now: Stamp) -> &mut News {
+    /// A round of frames is over: closes connections that were idle for long, and says what may still come.
+    pub fn end_round(&mut self, clock: Clock) -> &mut News {
+        let Clock { now, earliest } = clock;
         let Self { tcp, upper, .. } = self;
         upper.desk.frame = now.frame;
         let (idle_tcp, idle_quic) = (upper.options.limits.idle_tcp, upper.options.limits.idle_quic);
-        tcp.expire(now.time, idle_tcp, &mut |slot, facts, event| upper.tcp(slot, facts, event));
-        upper.expire_quic(now.time, idle_quic);
+        tcp.expire(earliest, idle_tcp, &mut |slot, facts, event| upper.tcp(slot, facts, event));
+        upper.expire_quic(earliest, idle_quic);
         let mut floors = std::mem::take(&mut upper.desk.floors);
         let entries = floors.earliest(now.time, |way| match way {
             Way::Tcp(slot) => self.tcp_since(Slot(slot), now.time),

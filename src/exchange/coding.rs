@@ -262,6 +262,8 @@ impl Brotli {
             hand_on(output.get(..written).unwrap_or_default(), emit)?;
             match result {
                 BrotliResult::NeedsMoreOutput => {}
+                // What is decoded but had no room comes with the next call.
+                BrotliResult::NeedsMoreInput if space == 0 => {}
                 BrotliResult::NeedsMoreInput => return Ok(()),
                 BrotliResult::ResultSuccess => self.is_done = true,
                 BrotliResult::ResultFailure => {

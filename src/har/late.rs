@@ -6,7 +6,7 @@ use serde_json::json;
 use std::net::IpAddr;
 
 use super::community::community_id;
-use super::json::{Object, array};
+use super::json::{Object, Plain, array};
 use super::lookup::Waited;
 use super::page::Visit;
 use super::sanitise::Sanitiser;
@@ -104,7 +104,7 @@ impl Late {
             packet.plain(if self.moments.is_quic { "udpStream" } else { "tcpStream" }, stream);
         }
         let frames = |object: &mut Object<'_>, key: &str, (first, last): (u64, u64)| {
-            array(object.key(key), [first, last], |out, frame| super::json::put(out, format_args!("{frame}")));
+            array(object.key(key), [first, last], |out, frame| frame.write(out));
         };
         frames(&mut packet, "requestFrames", self.request_frames);
         if let Some(response) = self.response_frames {
@@ -140,25 +140,25 @@ impl Late {
     fn marks(&self, entry: &mut Object<'_>, decided: &Decided<'_>) {
         let (phases, moments) = (&decided.phases, &self.moments);
         let since = |moment: i64| moment.div_euclid(1000).saturating_sub(decided.page_start);
-        let mut mark = |name: &str, (from, until): (i64, i64)| {
-            entry.millis(&format!("_{name}_start"), since(from)).millis(&format!("_{name}_end"), since(until));
+        let mut mark = |[start, end]: [&str; 2], (from, until): (i64, i64)| {
+            entry.millis(start, since(from)).millis(end, since(until));
         };
         if let Some(waited) = decided.waited {
-            mark("dns", waited.span);
+            mark(["_dns_start", "_dns_end"], waited.span);
         }
         if let Some((opened, connected)) = moments.connect {
             let transport_end = match moments.tls {
                 Some((tls, _)) if !moments.is_quic => tls,
                 _ => connected,
             };
-            mark("connect", (opened, transport_end));
+            mark(["_connect_start", "_connect_end"], (opened, transport_end));
         }
         if let Some(tls) = moments.tls {
-            mark("ssl", tls);
+            mark(["_ssl_start", "_ssl_end"], tls);
         }
-        mark("ttfb", (moments.begun, moments.answered));
-        mark("download", (moments.answered, moments.ended));
-        mark("all", (phases.start.saturating_mul(1000), moments.ended));
+        mark(["_ttfb_start", "_ttfb_end"], (moments.begun, moments.answered));
+        mark(["_download_start", "_download_end"], (moments.answered, moments.ended));
+        mark(["_all_start", "_all_end"], (phases.start.saturating_mul(1000), moments.ended));
         if !self.arrivals.is_empty() {
             array(entry.key("_chunks"), &self.arrivals, |out, &(time, bytes)| {
                 let mut chunk = Object::open(out);

@@ -17,9 +17,9 @@ use std::thread::{Builder, JoinHandle};
 use foldhash::fast::RandomState;
 
 use super::batch::{Batch, Part};
-use crate::base::{Anomalies, Stamp};
+use crate::base::Anomalies;
 use crate::capture::Frame;
-use crate::engine::{Finished, Front, Options, Rest, Rounds, Route, Shard, route};
+use crate::engine::{Clock, Finished, Front, Options, Rest, Rounds, Route, Shard, route};
 use crate::har::{News, Totals, WriteError, Writer};
 use crate::net::{FlowKey, Packet, Transport};
 use crate::tls::KeyLog;
@@ -37,7 +37,7 @@ pub(super) struct Shards {
     front: Front,
     rounds: Rounds,
     batches: Vec<Batch>,
-    to_shards: Vec<SyncSender<(Batch, Stamp)>>,
+    to_shards: Vec<SyncSender<(Batch, Option<Clock>)>>,
     /// Batches to be filled again.
     spare: Receiver<Batch>,
     quic: HashSet<FlowKey, RandomState>,
@@ -88,14 +88,19 @@ impl Shards {
             batches.iter_mut().for_each(|batch| batch.comment(frame.number, text));
         }
         front.push(frame, &mut |packet| hand_out(packet, batches, quic));
-        if self.rounds.count(frame) { self.end_round() } else { true }
+        if self.rounds.count(frame) {
+            let clock = self.front.end_round();
+            self.send(Some(clock))
+        } else {
+            true
+        }
     }
 
-    fn end_round(&mut self) -> bool {
-        let now = self.front.now();
+    /// Gives the shards what was gathered for them; with a clock when a round is over.
+    fn send(&mut self, clock: Option<Clock>) -> bool {
         for (batch, to_shard) in self.batches.iter_mut().zip(&self.to_shards) {
             let fresh = self.spare.try_recv().unwrap_or_default();
-            if to_shard.send((std::mem::replace(batch, fresh), now)).is_err() {
+            if to_shard.send((std::mem::replace(batch, fresh), clock)).is_err() {
                 return false;
             }
         }
@@ -104,7 +109,7 @@ impl Shards {
 
     /// The capture ends: all connections are closed, and the writer has what all shards had to tell.
     pub(super) fn finish(mut self) -> Result<Finished, WriteError> {
-        self.end_round();
+        self.send(None);
         drop(self.to_shards);
         let (mut totals, mut seen) = (Totals::default(), self.front.finish());
         for shard in self.shards {
@@ -145,12 +150,12 @@ fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowK
 /// The work of a shard; batches keep `room` bytes for the next round.
 fn follow(
     mut shard: Shard,
-    batches: &Receiver<(Batch, Stamp)>,
+    batches: &Receiver<(Batch, Option<Clock>)>,
     to_writer: &SyncSender<News>,
     give_back: &SyncSender<Batch>,
     room: usize,
 ) -> (Totals, Anomalies) {
-    while let Ok((mut batch, now)) = batches.recv() {
+    while let Ok((mut batch, clock)) = batches.recv() {
         batch.each(|part| match part {
             Part::Comment(frame, text) => shard.comment(frame, text),
             Part::Packet(packet) => shard.push(&packet),
@@ -159,7 +164,8 @@ fn follow(
         batch.clear(room);
         // When nobody wants it back it is dropped.
         let _ = give_back.try_send(batch);
-        if to_writer.send(std::mem::take(shard.end_round(now))).is_err() {
+        let Some(clock) = clock else { continue };
+        if to_writer.send(std::mem::take(shard.end_round(clock))).is_err() {
             break;
         }
     }
