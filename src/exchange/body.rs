@@ -138,6 +138,10 @@ impl Collector {
             self.spooled.push(spool.append(&self.tail));
             self.tail.clear();
         }
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            // Growing takes copies: a few large steps are better than many.
+            self.tail.reserve_exact(bytes.len().max((3 * self.tail.len()).min(part.saturating_sub(self.tail.len()))));
+        }
         self.tail.extend_from_slice(bytes);
     }
 

@@ -39,6 +39,9 @@ pub struct CaptureFacts {
 /// How far times may run backwards in the capture before nothing more is written before its end, in nanoseconds.
 const BACKWARDS: u64 = 1_000_000_000;
 
+/// Bytes of entries that wait at the least: what is written soon is still near the processor.
+const EAGER: usize = 1 << 20;
+
 /// Takes what the shards tell, and writes it in order.
 pub struct Writer {
     options: Options,
@@ -192,7 +195,7 @@ impl Writer {
         }
         self.passed = Horizon { entries: horizon.entries.max(before), ..horizon };
         let (waiting, most) = self.book.memory();
-        let is_wanted = matches!(self.form, Form::Ordered(_)) && waiting > most / 2;
+        let is_wanted = matches!(self.form, Form::Ordered(_)) && waiting > (most / 2).min(EAGER);
         if !is_wanted && !self.lookups.is_crowded() {
             return Ok(());
         }
@@ -204,7 +207,7 @@ impl Writer {
             return Ok(());
         }
         let sure = moment.min(self.passed.lookups.0).min(self.lookups.earliest(moment));
-        while self.book.memory().0 > most / 4
+        while self.book.memory().0 > (most / 4).min(EAGER / 2)
             && let Some(slip) = self.book.next(sure)
         {
             self.press.entry(&slip, &self.options, &mut self.sides, out)?;
