@@ -6,6 +6,7 @@ mod brief;
 mod community;
 mod content;
 mod cookies;
+mod counted;
 mod draft;
 mod entry;
 mod facts;

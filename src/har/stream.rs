@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use thiserror::Error;
 
+use super::counted::Counted;
 use super::pretty::Pretty;
 
 /// The HAR could not be written.
@@ -24,24 +25,6 @@ impl From<io::Error> for WriteError {
     }
 }
 
-/// Counts what passes.
-struct Counted<W> {
-    into: W,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.into.write(bytes)?;
-        self.bytes += len as u64;
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.into.flush()
-    }
-}
-
 /// An output.
 pub struct Stream<W: Write>(Kind<W>);
 
@@ -53,7 +36,7 @@ enum Kind<W: Write> {
 impl<W: Write> Stream<W> {
     /// Writes to `into`.
     pub fn new(into: W, is_pretty: bool) -> Self {
-        let counted = Counted { into, bytes: 0 };
+        let counted = Counted::new(into);
         Self(if is_pretty { Kind::Pretty(Pretty::new(counted)) } else { Kind::Plain(counted) })
     }
 

@@ -24,6 +24,7 @@ use parquet::schema::types::ColumnPath;
 use self::build::Builder;
 use self::columns::{COLUMNS, Cells, Kind};
 use self::pages::Pages;
+use super::counted::Counted;
 use super::late::{Decided, Late};
 use super::options::Options;
 use super::sanitise::Sanitiser;
@@ -80,12 +81,6 @@ impl<W: Write + Send> Rows for Table<W> {
     }
 }
 
-/// An output, and how much it took.
-struct Counted<W> {
-    into: W,
-    bytes: u64,
-}
-
 impl<W: Write + Send> Table<W> {
     /// A table without rows. Its temporary file, if it needs one, lies in `folder`, or where the system keeps such files.
     pub fn new(options: &Options, folder: Option<PathBuf>, out: W) -> io::Result<Self> {
@@ -97,8 +92,7 @@ impl<W: Write + Send> Table<W> {
             .with_page_store_factory(Arc::new(pages.clone()))
             .with_skip_arrow_metadata(true)
             .with_schema_root("entries".into());
-        let writer = ArrowWriter::try_new_with_options(Counted { into: out, bytes: 0 }, schema.clone(), choices)
-            .map_err(failed)?;
+        let writer = ArrowWriter::try_new_with_options(Counted::new(out), schema.clone(), choices).map_err(failed)?;
         Ok(Self {
             sanitiser: Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses },
             schema,
@@ -155,18 +149,6 @@ impl<W: Write + Send> Table<W> {
         let mut out = self.writer.into_inner().map_err(failed)?;
         out.flush()?;
         Ok((out.into, out.bytes))
-    }
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.into.write(bytes)?;
-        self.bytes += len as u64;
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.into.flush()
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) struct Tls {
 }
 
 impl Row {
-    /// The row of an exchange. Content that is in the spool stays there until the row is [loaded](Self::load).
+    /// The row of an exchange. Content that is in the spool stays there until the row is [loaded](Self::loaded).
     pub fn new(subject: &Subject<'_>) -> io::Result<Self> {
         let (exchange, connection) = (subject.exchange, subject.connection);
         let head = &exchange.request.head;
