@@ -65,6 +65,12 @@ impl DnsStream {
     pub fn anomalies(&self) -> &Anomalies {
         self.dns.anomalies()
     }
+
+    /// True while it is known in both directions where the next message begins.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_aligned(&self) -> bool {
+        self.halves.iter().all(|half| half.is_aligned)
+    }
 }
 
 impl Half {
