@@ -80,7 +80,7 @@ impl Codings {
     /// True when every coding came to its own end, as far as that can be told.
     pub fn is_complete(&self) -> bool {
         self.stages.iter().all(|stage| match stage {
-            Stage::Inflate(stage) => stage.between_members || stage.state.is_none() && stage.first.is_none(),
+            Stage::Inflate(stage) => stage.place != Place::Member || stage.state.is_none() && stage.first.is_none(),
             Stage::Brotli(stage) => stage.is_done,
             Stage::Zstd(stage) => stage.frame.is_none() && stage.pending.is_empty(),
         })
@@ -151,13 +151,22 @@ struct Inflate {
     state: Option<Decompress>,
     /// The first byte, when it came alone.
     first: Option<u8>,
-    /// A gzip member has ended; another may follow.
-    between_members: bool,
+    place: Place,
+}
+
+/// Where in a series of gzip members the reading is; zlib and deflate are a single one.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Member,
+    /// A member has ended; another may follow.
+    Between,
+    /// Padding has begun, behind which nothing more comes.
+    Padding,
 }
 
 impl Inflate {
     fn new(wrapper: Wrapper) -> Self {
-        Self { wrapper, state: None, first: None, between_members: false }
+        Self { wrapper, state: None, first: None, place: Place::Member }
     }
 
     fn push(&mut self, mut input: &[u8], emit: Emit<'_>) -> Result<(), Stop> {
@@ -183,19 +192,20 @@ impl Inflate {
         }
         let Some(mut state) = self.state.take() else { return Ok(()) };
         let result = loop {
-            if self.between_members {
-                // Only another member may follow; padding after the last one is ignored.
-                if self.wrapper != Wrapper::Gzip || input.first() != Some(&0x1f) {
+            if self.place != Place::Member {
+                let Some(&next) = input.first() else { break Ok(()) };
+                if self.place == Place::Padding || self.wrapper != Wrapper::Gzip || next != 0x1f {
+                    self.place = Place::Padding;
                     break Ok(());
                 }
                 state = Decompress::new_gzip(15);
-                self.between_members = false;
+                self.place = Place::Member;
             }
             match self.run(&mut state, input, emit) {
                 Ok(used) => input = input.get(used..).unwrap_or_default(),
                 Err(stop) => break Err(stop),
             }
-            if !self.between_members || input.is_empty() {
+            if self.place == Place::Member || input.is_empty() {
                 break Ok(());
             }
         };
@@ -218,7 +228,7 @@ impl Inflate {
             match status {
                 Err(_) => return Err(Stop::Broken),
                 Ok(Status::StreamEnd) => {
-                    self.between_members = true;
+                    self.place = Place::Between;
                     return Ok(used);
                 }
                 Ok(_) if used == input.len() && !full => return Ok(used),

@@ -25,7 +25,7 @@ pub struct Body {
     parts: Vec<Stored>,
 }
 
-/// Room for the members behind a large string, for whose sake it would be copied otherwise.
+/// Room for the members behind a large string, which would be copied for their sake otherwise.
 const BEHIND: usize = 4096;
 
 /// Text that is finished, with bodies in the spool.
@@ -47,7 +47,7 @@ impl Draft {
     pub fn inside(&mut self, form: Form, bytes: &[u8]) {
         self.text.push(b'"');
         let start = self.text.len();
-        self.text.reserve(form.size_hint(bytes.len()) + BEHIND);
+        self.text.reserve(form.size_hint(bytes.len()) + (bytes.len() / 4).clamp(64, BEHIND));
         let mut encoder = Encoder::new(form);
         encoder.push(bytes, &mut self.text);
         encoder.end(&mut self.text);

@@ -525,7 +525,7 @@ fn entries_written_early_are_the_same() {
             for number in [2, 0, 1] {
                 let id = at(round * 1000 + 40).frame;
                 let mut one =
-                    later(exchange(&format!("/{round}/{number}"), &[], &[], &[b'x'; 3000]), round * 1000, number);
+                    later(exchange(&format!("/{round}/{number}"), &[], &[], &[b'x'; 2000]), round * 1000, number);
                 // The first request of every third connection is over late, and waited for a lookup.
                 let mut connection = Connection { id: crate::exchange::ConnectionId(id), ..connection() };
                 for stamp in [&mut connection.opened, &mut connection.established].into_iter().flatten() {

@@ -146,9 +146,10 @@ pub fn http3(data: &[u8]) {
             assert!(budget.used() <= MOST, "{}", budget.used());
         });
         connection.finish(Abort::CaptureEnd, last, &mut |event| told.take(&event));
+        let is_clean = connection.anomalies().is_empty() && !told.is_broken;
         drop(connection);
         assert_eq!(budget.used(), 0);
-        (told.finish(), true)
+        (told.finish(), is_clean)
     });
 }
 
