@@ -6,7 +6,7 @@ use super::Options;
 use super::front::Clock;
 use super::horizon::{Way, fresh};
 use super::upper::Upper;
-use crate::base::{Anomalies, Budget, FrameNumber, Spool, Timestamp};
+use crate::base::{Anomalies, Budget, FrameNumber, Spool, Stamp, Timestamp};
 use crate::har::{Horizon, News, Totals};
 use crate::net::{Packet, Transport};
 use crate::tcp::{self, Slot, TcpEvent};
@@ -76,8 +76,14 @@ impl Shard {
     fn evict(&mut self, now: Timestamp) {
         let Self { tcp, upper, budget } = self;
         while budget.is_overdrawn() {
-            let is_tcp = tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event));
-            if !is_tcp && !upper.evict_quic() {
+            // Whoever was idle longest, so that floods of one kind do not push out all of the other.
+            let frame = |last: Option<Stamp>| last.map(|last| last.frame);
+            let is_evicted = match (frame(tcp.idle_since()), frame(upper.quic_idle_since())) {
+                (Some(tcp), Some(quic)) if quic < tcp => upper.evict_quic(),
+                (None, _) => upper.evict_quic(),
+                _ => tcp.evict_oldest(now, &mut |slot, facts, event| upper.tcp(slot, facts, event)),
+            };
+            if !is_evicted {
                 break;
             }
         }

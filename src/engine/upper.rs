@@ -9,7 +9,7 @@ use super::flow::{self, Flow, Ledger};
 use super::horizon::{Floors, Way};
 use super::layer::Shared;
 use super::quic::{self as quic_flow, QuicFlow};
-use crate::base::{Anomalies, Budget, FrameNumber, Spool, Timestamp};
+use crate::base::{Anomalies, Budget, FrameNumber, Spool, Stamp, Timestamp};
 use crate::dns::{self, Dns, DnsStream, Lookup};
 use crate::exchange::{Connection, Exchange};
 use crate::har;
@@ -261,6 +261,11 @@ impl Upper {
             }
             None => desk.closed(&flow::from_facts(facts)),
         }
+    }
+
+    /// The last packet of the QUIC connection that was idle longest.
+    pub(super) fn quic_idle_since(&self) -> Option<Stamp> {
+        self.quic.idle_since()
     }
 
     /// Closes the QUIC connection that was idle longest, to win memory; false when there is none.

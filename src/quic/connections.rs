@@ -139,6 +139,11 @@ impl Connections {
         self.len() == 0
     }
 
+    /// The last packet of the connection that was idle longest.
+    pub fn idle_since(&self) -> Option<Stamp> {
+        self.connection(self.recency.oldest()?).map(|connection| connection.facts.last)
+    }
+
     /// Closes the connection that was idle longest, to win memory; false when there is none.
     pub fn evict_oldest(&mut self, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) -> bool {
         let Some(slot) = self.recency.oldest() else { return false };

@@ -119,6 +119,11 @@ impl Connections {
         }
     }
 
+    /// The last packet of the connection that was idle longest.
+    pub fn idle_since(&self) -> Option<Stamp> {
+        self.connection(self.oldest).map(|connection| connection.facts.last)
+    }
+
     /// Closes the connection that was idle longest; what waits behind its holes is handed on after gaps. False when there
     /// is none.
     pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
@@ -135,7 +140,7 @@ impl Connections {
 
     /// Closes all connections that were idle for more than `idle` nanoseconds.
     pub fn expire(&mut self, now: Timestamp, idle: u64, out: &mut Sink<'_>) {
-        while let Some(last) = self.connection(self.oldest).map(|connection| connection.facts.last)
+        while let Some(last) = self.idle_since()
             && now.nanos_since(last.time) > idle
         {
             self.close(self.oldest, CloseReason::Idle, last, out);
