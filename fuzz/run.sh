@@ -21,6 +21,8 @@ RUSTFLAGS="--cfg fuzzing" cargo run --quiet --release --bin seed -- corpus >corp
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets <corpus.names
 rm corpus.names
+# Memory that is kept to catch uses after free must not count as the target's.
+export ASAN_OPTIONS="quarantine_size_mb=16${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 status=0
 for target in "${targets[@]}"; do
     options=(-max_total_time="$seconds" -rss_limit_mb=512 -timeout=20 -max_len=16384 -print_final_stats=1)
