@@ -8,12 +8,12 @@ use crate::base::{Budget, Lease, Limits, Span, Spool, Stored};
 use crate::http::Headers;
 use crate::tcp::Chunk;
 
-/// Decoded bytes held in memory before they go to the spool: most content never does.
+/// Bytes of content held in memory before they go to the spool, or to the decoder: most content never does.
 const MEMORY_PART: usize = 1 << 20;
 /// The same while memory is scarce.
 const TIGHT_PART: usize = 128 << 10;
-/// Room made for content that a head announces; what comes makes more.
-const EXPECTED: usize = 256 << 10;
+/// Room made for content that a head announces, while memory is scarce; what comes makes more.
+const TIGHT_EXPECTED: usize = 256 << 10;
 /// Decoded bytes below which nothing is called a bomb.
 const BOMB_FLOOR: u64 = 4 << 20;
 
@@ -23,6 +23,10 @@ pub(super) type Observe<'o> = &'o mut dyn FnMut(&[u8], Span);
 /// Collects the content of one message.
 pub(super) struct Collector {
     codings: Codings,
+    /// Coded content that waits to be decoded as a whole.
+    gathered: Option<Vec<u8>>,
+    /// Coded content was handed to the decoders.
+    is_begun: bool,
     wire_size: u64,
     size: u64,
     lost: u64,
@@ -41,15 +45,24 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// A collector for a message with these fields. With `wants_bytes` false the content is only measured.
-    pub(super) fn new(headers: &Headers, wants_bytes: bool, limits: &Limits, budget: &Budget) -> Self {
+    /// A collector for a message with these fields. With `wants_bytes` false the content is only measured; when it `is_watched`,
+    /// decoded bytes are observed as soon as they come.
+    pub(super) fn new(
+        headers: &Headers,
+        wants_bytes: bool,
+        is_watched: bool,
+        limits: &Limits,
+        budget: &Budget,
+    ) -> Self {
         let (codings, unknown) = match Codings::parse(headers.all("content-encoding"), limits.codings) {
             Ok(codings) => (codings, None),
             Err(name) => (Codings::default(), Some(BodyEnd::CodingUnknown(name))),
         };
         let end = if wants_bytes { unknown } else { Some(BodyEnd::Dropped) };
         Self {
+            gathered: (wants_bytes && !is_watched && codings.is_sized()).then(Vec::new),
             codings,
+            is_begun: false,
             wire_size: 0,
             size: 0,
             lost: 0,
@@ -68,14 +81,20 @@ impl Collector {
 
     /// Makes room for content of a stated length.
     pub(super) fn expect(&mut self, len: u64) {
-        if self.wants_bytes && self.codings.is_identity() && len <= self.max {
-            self.tail.reserve_exact(len.min(EXPECTED as u64) as usize);
+        if !self.wants_bytes || len > self.max {
+            return;
+        }
+        let most = if self.budget.is_tight() { TIGHT_EXPECTED } else { MEMORY_PART };
+        let len = len.min(most as u64) as usize;
+        match &mut self.gathered {
+            Some(gathered) => gathered.reserve_exact(len),
+            None if self.codings.is_identity() => self.tail.reserve_exact(len),
+            None => {}
         }
     }
 
     /// The next content bytes as on the wire.
     pub(super) fn push(&mut self, chunk: &Chunk<'_>, spool: &mut Spool, observe: Observe<'_>) {
-        let is_first = self.wire_size == 0;
         self.wire_size += chunk.data.len() as u64;
         if self.is_deaf {
             return;
@@ -83,13 +102,44 @@ impl Collector {
         if self.codings.is_identity() {
             self.keep(chunk.data, spool);
             observe(chunk.data, chunk.span);
-        } else {
-            self.decode(Some(chunk.data), chunk.span, is_first, spool, observe);
+        } else if !self.gather(chunk.data) {
+            self.release(chunk.span, spool);
+            self.decode(Some(chunk.data), chunk.span, spool, observe);
         }
         self.account();
     }
 
-    fn decode(&mut self, coded: Option<&[u8]>, span: Span, is_first: bool, spool: &mut Spool, observe: Observe<'_>) {
+    /// Keeps coded bytes for later; false when they are to be decoded now.
+    fn gather(&mut self, bytes: &[u8]) -> bool {
+        let part = self.whole_part();
+        match &mut self.gathered {
+            Some(gathered) if gathered.len() + bytes.len() <= part => {
+                append(gathered, bytes, part);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Decodes what was gathered, as far as it goes; nobody watches it.
+    fn release(&mut self, span: Span, spool: &mut Spool) {
+        if let Some(coded) = self.gathered.take().filter(|coded| !coded.is_empty()) {
+            self.decode(Some(&coded), span, spool, &mut |_, _| {});
+        }
+    }
+
+    /// Bytes of content that may be held in memory.
+    fn part(&self) -> usize {
+        if self.budget.is_tight() { TIGHT_PART } else { MEMORY_PART }
+    }
+
+    /// Bytes of content that may be decoded as a whole, and be held until then.
+    fn whole_part(&self) -> usize {
+        self.part().min(usize::try_from(self.max).unwrap_or(usize::MAX))
+    }
+
+    fn decode(&mut self, coded: Option<&[u8]>, span: Span, spool: &mut Spool, observe: Observe<'_>) {
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
         let most = BOMB_FLOOR.max(self.wire_size.saturating_mul(self.ratio));
         let mut codings = std::mem::take(&mut self.codings);
         let mut emit = |bytes: &[u8]| {
@@ -133,22 +183,19 @@ impl Collector {
             self.spooled = Vec::new();
             return;
         }
-        let part = if self.budget.is_tight() { TIGHT_PART } else { MEMORY_PART };
+        let part = self.part();
         if self.tail.len() + bytes.len() > part && !self.tail.is_empty() {
             self.spooled.push(spool.append(&self.tail));
             self.tail.clear();
         }
-        if self.tail.capacity() - self.tail.len() < bytes.len() {
-            // Growing takes copies: a few large steps are better than many.
-            self.tail.reserve_exact(bytes.len().max((3 * self.tail.len()).min(part.saturating_sub(self.tail.len()))));
-        }
-        self.tail.extend_from_slice(bytes);
+        append(&mut self.tail, bytes, part);
     }
 
     /// Content bytes that are missing; a coded body cannot be decoded past them.
-    pub(super) fn lose(&mut self, len: u64) {
+    pub(super) fn lose(&mut self, len: u64, span: Span, spool: &mut Spool) {
         self.lost += len;
         self.has_gap = true;
+        self.release(span, spool);
         if !self.codings.is_identity() {
             self.stop(BodyEnd::Cut);
         }
@@ -156,14 +203,26 @@ impl Collector {
 
     fn account(&mut self) {
         let spooled = self.spooled.capacity() * size_of::<Stored>();
-        self.lease.set(self.tail.capacity() + spooled + self.codings.memory());
+        let codings = match &self.gathered {
+            Some(gathered) => gathered.capacity(),
+            None => self.codings.memory(),
+        };
+        self.lease.set(self.tail.capacity() + spooled + codings);
     }
 
     /// The content; `is_complete` when the message came to its end.
     pub(super) fn finish(mut self, is_complete: bool, last: Span, spool: &mut Spool, observe: Observe<'_>) -> Body {
+        let room = self.whole_part();
+        if let Some(plain) = self.gathered.as_deref().and_then(|coded| Codings::whole(coded, room)) {
+            self.size = plain.len() as u64;
+            self.tail = plain;
+            self.gathered = None;
+            self.codings = Codings::default();
+        }
+        self.release(last, spool);
         if !self.is_deaf && !self.codings.is_identity() {
             let whole = self.codings.is_complete();
-            self.decode(None, last, false, spool, observe);
+            self.decode(None, last, spool, observe);
             if is_complete && !whole && self.wire_size > 0 {
                 let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
             }
@@ -182,6 +241,14 @@ impl Collector {
     }
 }
 
+/// Appends to a buffer that is to hold `most` bytes at most. Growing takes copies: a few large steps are better than many.
+fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    if buffer.capacity() - buffer.len() < bytes.len() {
+        buffer.reserve_exact(bytes.len().max((3 * buffer.len()).min(most.saturating_sub(buffer.len()))));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,14 +265,14 @@ mod tests {
         headers.push(b"Content-Encoding", coding.as_bytes());
         let budget = Budget::new(1 << 30);
         let mut spool = Spool::new(None);
-        let mut collector = Collector::new(&headers, wants, limits, &budget);
+        let mut collector = Collector::new(&headers, wants, false, limits, &budget);
         for piece in pieces {
             match piece {
                 Some(data) => {
                     let chunk = Chunk { data, span: Span::default(), offset: 0 };
                     collector.push(&chunk, &mut spool, &mut |_, _| {});
                 }
-                None => collector.lose(10),
+                None => collector.lose(10, Span::default(), &mut spool),
             }
         }
         let body = collector.finish(true, Span::default(), &mut spool, &mut |_, _| {});
@@ -227,6 +294,24 @@ mod tests {
         assert!(!body.kept.spooled.is_empty() && budget.used() <= 2 * MEMORY_PART);
         drop(body);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn gzip_decodes_to_the_same_as_a_whole_and_as_a_stream() {
+        // Noise stays as long as it is: the last one is too much to be gathered.
+        let noise = |len: u32| -> Vec<u8> { (0..len).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect() };
+        let lines: Vec<u8> = (0..200_000u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        for plain in [b"short".to_vec(), noise(100_000), lines, noise(1_500_000)] {
+            let coded = gzip(&plain);
+            let pieces: Vec<Option<&[u8]>> = coded.chunks(1460).map(Some).collect();
+            let (body, all, budget) = collect("gzip", &pieces, &Limits::default(), true);
+            assert!(all == plain && body.end == BodyEnd::Whole, "{} bytes: {:?}", plain.len(), body.end);
+            assert_eq!((body.size, body.wire_size), (plain.len() as u64, coded.len() as u64));
+            assert!(budget.used() <= 2 * MEMORY_PART);
+            let half: Vec<Option<&[u8]>> = coded[..coded.len() / 2].chunks(1460).map(Some).collect();
+            let (cut, some, _) = collect("gzip", &half, &Limits::default(), true);
+            assert!(plain.starts_with(&some) && cut.size == some.len() as u64 && cut.end != BodyEnd::Whole);
+        }
     }
 
     #[test]

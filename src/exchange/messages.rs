@@ -140,6 +140,19 @@ impl Interpreter {
         self.format = Format::WebSocket(Box::new(websocket::Decoder::new(&response.headers, limits, budget)));
     }
 
+    /// True when it looks into the content of that side.
+    pub(super) fn reads(&self, side: Side) -> bool {
+        match &self.format {
+            Format::Plain => false,
+            Format::WebSocket(_) => true,
+            Format::Events(_) => side == Side::Server,
+            Format::Grpc { request, response } => match side {
+                Side::Client => request.is_some(),
+                Side::Server => response.is_some(),
+            },
+        }
+    }
+
     /// The next content bytes, decoded.
     pub(super) fn push(&mut self, side: Side, bytes: &[u8], span: Span) {
         let Self { format, messages } = self;

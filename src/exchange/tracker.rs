@@ -119,7 +119,9 @@ impl Tracker {
     }
 
     fn begin(&mut self, stream: StreamId, head: Box<RequestHead>, pushed_on: Option<StreamId>, next: &mut u32) {
-        let mut body = Collector::new(&head.headers, self.keep.requests, &self.limits, &self.budget);
+        let interpreter = Interpreter::for_request(&head, &self.limits, &self.budget);
+        let is_watched = interpreter.reads(Side::Client);
+        let mut body = Collector::new(&head.headers, self.keep.requests, is_watched, &self.limits, &self.budget);
         expect_length(&mut body, &head.headers);
         let mut lease = self.budget.lease();
         lease.set(size_of::<Open>() + head.headers.allocated() + head.target.capacity());
@@ -128,7 +130,7 @@ impl Tracker {
         *next += 1;
         let open = Open {
             number,
-            interpreter: Interpreter::for_request(&head, &self.limits, &self.budget),
+            interpreter,
             request: Part::new(head, span, 0, body),
             response: None,
             unanswered: None,
@@ -169,7 +171,7 @@ impl Open {
                 self.interpreter.lose(side, len);
                 self.anomalies.note(AnomalyKind::BytesLost, Some(stamp), limits.anomalies_kept);
                 if let Some(body) = self.body(side) {
-                    body.lose(len);
+                    body.lose(len, Span::of(stamp, false), spool);
                 }
             }
             HttpEventKind::Trailers(Side::Client, trailers) => self.request.trailers = trailers,
@@ -208,7 +210,8 @@ impl Open {
             self.upgrade = None;
         }
         self.interpreter.answered(&head, limits, budget);
-        let mut body = Collector::new(&head.headers, keep.responses, limits, budget);
+        let is_watched = self.interpreter.reads(Side::Server);
+        let mut body = Collector::new(&head.headers, keep.responses, is_watched, limits, budget);
         if self.request.head.method != b"HEAD" {
             expect_length(&mut body, &head.headers);
         }
