@@ -48,7 +48,8 @@ pub struct Nature {
 impl Nature {
     /// Looks at bytes that are in memory.
     pub fn of(bytes: &[u8]) -> Self {
-        Self { is_ascii: bytes.is_ascii(), is_utf8: simdutf8::basic::from_utf8(bytes).is_ok() }
+        let is_ascii = bytes.is_ascii();
+        Self { is_ascii, is_utf8: is_ascii || simdutf8::compat::from_utf8(bytes).is_ok() }
     }
 }
 

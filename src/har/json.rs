@@ -1,116 +1,15 @@
 //! JSON written straight into a buffer.
 
+mod escape;
 mod sound;
 
 use std::io::Write;
 
+pub use escape::escape;
+use escape::is_special;
 pub use sound::is_members;
 
 use crate::base::Timestamp;
-
-/// Bytes that are looked at together; the compiler makes vector code of it.
-const BLOCK: usize = 32;
-
-/// Appends `bytes`, which are part of valid UTF-8, escaped for the inside of a JSON string (RFC 8259 §7).
-///
-/// A block is copied before it is looked at, and what stands behind its first byte that needs an escape is taken back: so a byte is
-/// read once. A split in the middle of a character does no harm.
-pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len() + 2);
-    let mut rest = bytes;
-    while let Some(block) = rest.first_chunk::<BLOCK>() {
-        out.extend_from_slice(block);
-        match first_special(block) {
-            None => rest = rest.get(BLOCK..).unwrap_or_default(),
-            Some(at) => {
-                out.truncate(out.len() - (BLOCK - at));
-                rest = escape_first(out, rest.get(at..).unwrap_or_default());
-            }
-        }
-    }
-    escape_few(out, rest);
-}
-
-/// Appends less than a block, by words.
-fn escape_few(out: &mut Vec<u8>, bytes: &[u8]) {
-    const WORD: usize = 8;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let Some(word) = rest.first_chunk::<WORD>() else {
-            for &byte in rest {
-                if is_special(byte) {
-                    escape_byte(out, byte);
-                } else {
-                    out.push(byte);
-                }
-            }
-            return;
-        };
-        out.extend_from_slice(word);
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found == 0 {
-            rest = rest.get(WORD..).unwrap_or_default();
-            continue;
-        }
-        let at = (found.trailing_zeros() / 8) as usize;
-        out.truncate(out.len() - (WORD - at));
-        rest = escape_first(out, rest.get(at..).unwrap_or_default());
-    }
-}
-
-/// Escapes the first byte; gives the others.
-fn escape_first<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
-    let Some((&byte, rest)) = bytes.split_first() else { return bytes };
-    escape_byte(out, byte);
-    rest
-}
-
-fn is_clean(block: &[u8; BLOCK]) -> bool {
-    !block.iter().fold(false, |found, &byte| found | is_special(byte))
-}
-
-fn first_special(block: &[u8; BLOCK]) -> Option<usize> {
-    if is_clean(block) {
-        return None;
-    }
-    let (words, _) = block.as_chunks::<8>();
-    words.iter().enumerate().find_map(|(number, word)| {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        (found != 0).then(|| number * 8 + (found.trailing_zeros() / 8) as usize)
-    })
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// High bits of the bytes that need an escape; exact for the lowest one, which is all that is asked.
-fn special_bytes(block: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let control = block.wrapping_sub(ONES * 0x20) & !block;
-    (control | zero(block ^ (ONES * b'"' as u64)) | zero(block ^ (ONES * b'\\' as u64))) & (ONES << 7)
-}
-
-fn escape_byte(out: &mut Vec<u8>, byte: u8) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
 
 /// True when no byte needs an escape, and all are ASCII that is seen, or spaces.
 pub fn is_plain(bytes: &[u8]) -> bool {
@@ -294,30 +193,6 @@ pub fn array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn what_is_escaped_parses_back(text in "\\PC*", raw in proptest::collection::vec(0u8..0x80, 0..200), cut in 0usize..300) {
-            for bytes in [text.as_bytes(), &raw, &[text.as_bytes(), &raw, text.as_bytes()].concat()] {
-                let (head, tail) = bytes.split_at(cut.min(bytes.len()));
-                let mut out = vec![b'"'];
-                escape(&mut out, head);
-                escape(&mut out, tail);
-                out.push(b'"');
-                let back: String = serde_json::from_slice(&out).unwrap();
-                prop_assert_eq!(back.as_bytes(), bytes);
-            }
-        }
-
-        #[test]
-        fn the_first_special_byte_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            for (at, block) in bytes.windows(BLOCK).enumerate() {
-                let first = bytes[at..at + BLOCK].iter().position(|&byte| is_special(byte));
-                prop_assert_eq!(first_special(block.first_chunk().unwrap()), first);
-            }
-        }
-    }
 
     #[test]
     fn decimals_are_short_and_exact() {

@@ -1,6 +1,6 @@
 //! Whether text is JSON, before it becomes part of a file.
 
-use super::{is_special, special_bytes};
+use super::escape::{first_special, is_special};
 
 /// Arrays and objects inside one another.
 const DEEPEST: usize = 128;
@@ -127,12 +127,13 @@ impl Check<'_> {
     /// Passes over what needs no escape.
     fn clean(&mut self) {
         while let Some(word) = self.text.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-            let found = special_bytes(u64::from_le_bytes(*word));
-            if found != 0 {
-                self.at += (found.trailing_zeros() / 8) as usize;
-                return;
+            match first_special(*word) {
+                Some(at) => {
+                    self.at += at;
+                    return;
+                }
+                None => self.at += 8,
             }
-            self.at += 8;
         }
         while self.peek().is_some_and(|byte| !is_special(byte)) {
             self.at += 1;
