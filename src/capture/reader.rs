@@ -17,8 +17,8 @@ use super::source::{Counted, Opener, Source, Stopped};
 use super::window::Window;
 use crate::base::{FrameNumber, Limits, Timestamp};
 
-/// Read buffer of a file.
-pub(super) const BUFFER: usize = 1 << 20;
+/// Read buffer of a file: what was read stays near the processor until it is used.
+pub(super) const BUFFER: usize = 256 << 10;
 /// Read buffer until it is known what the source is.
 const FIRST_BUFFER: usize = 16 << 10;
 

@@ -25,9 +25,9 @@ use crate::net::{FlowKey, Packet, Transport};
 use crate::tls::KeyLog;
 
 /// Rounds that wait for a shard: enough that nobody waits for long.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 /// Rounds whose news wait for the writer.
-const NEWS_AHEAD: usize = 1;
+const NEWS_AHEAD: usize = 2;
 
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
