@@ -1,5 +1,6 @@
 //! What is asked for and answered: mixed bodies, the same whatever carries them.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 
 use flate2::Compression;
@@ -27,6 +28,8 @@ const SMALL: &[usize] = &[0, 20, 60, 150, 400, 900];
 pub struct Contents {
     kinds: Vec<Content>,
     sizes: &'static [usize],
+    /// Kind and length of the next bodies. They are dealt, not thrown: captures of every size have the same mixture.
+    deck: RefCell<Vec<(usize, usize)>>,
 }
 
 fn words(random: &mut Random, len: usize, separator: u8) -> Vec<u8> {
@@ -44,12 +47,25 @@ fn words(random: &mut Random, len: usize, separator: u8) -> Vec<u8> {
 impl Contents {
     /// Bodies of all lengths up to a mebibyte.
     pub fn mixed(random: &mut Random) -> Self {
-        Self { kinds: kinds(random), sizes: MIXED }
+        Self { kinds: kinds(random), sizes: MIXED, deck: RefCell::default() }
     }
 
     /// Bodies of a few hundred bytes.
     pub fn small(random: &mut Random) -> Self {
-        Self { kinds: kinds(random), sizes: SMALL }
+        Self { kinds: kinds(random), sizes: SMALL, deck: RefCell::default() }
+    }
+
+    /// The next body: its kind, and how long it is.
+    fn deal(&self, random: &mut Random) -> (&Content, usize) {
+        let mut deck = self.deck.borrow_mut();
+        let (kind, size) = deck.pop().unwrap_or_else(|| {
+            deck.extend((0..self.kinds.len()).flat_map(|kind| self.sizes.iter().map(move |&size| (kind, size))));
+            for last in (1..deck.len()).rev() {
+                deck.swap(last, random.below(last + 1));
+            }
+            deck.pop().unwrap_or_default()
+        });
+        (&self.kinds[kind], size)
     }
 }
 
@@ -110,9 +126,8 @@ pub struct Exchange<'c> {
 impl<'c> Exchange<'c> {
     /// Draws one.
     pub fn draw(port: u16, number: u64, contents: &'c Contents, random: &mut Random) -> io::Result<Self> {
-        let Contents { kinds, sizes } = contents;
-        let content = &kinds[random.below(kinds.len())];
-        let size = sizes[random.below(sizes.len())];
+        let Contents { kinds, sizes, .. } = contents;
+        let (content, size) = contents.deal(random);
         let plain = &content.source[..size.min(content.source.len())];
         let body = match content.gzip {
             true => {
