@@ -149,30 +149,37 @@ fn parts_make_the_whole() {
     }
 }
 
-/// Moves the packets of every other connection ten hours ahead, as if another clock had stamped them.
-fn with_two_clocks(capture: &mut [u8]) {
-    const AHEAD: u32 = 10 * 3600;
+/// Gives each record of a pcap the seconds that `time` says, or takes it out; it is told the port of the client, which part of the
+/// capture the record is in, and its seconds so far.
+fn retimed(capture: &[u8], parts: usize, time: impl Fn(u32, usize, u32) -> Option<u32>) -> Vec<u8> {
+    let mut altered = capture[..24].to_vec();
     let mut at = 24;
-    while let Some(record) = capture.get_mut(at..) {
-        let Some((header, packet)) = record.split_first_chunk_mut::<16>() else { return };
+    while let Some((header, packet)) = capture[at..].split_first_chunk::<16>() {
         let word = |from: usize| u32::from_le_bytes(header[from..from + 4].try_into().unwrap());
-        let (seconds, len) = (word(0), word(8) as usize);
+        let len = word(8) as usize;
         let ports = u32::from_be_bytes(packet[34..38].try_into().unwrap());
-        let client = if ports >> 16 > ports & 0xffff { ports >> 16 } else { ports & 0xffff };
-        if client % 2 == 1 {
-            header[..4].copy_from_slice(&(seconds + AHEAD).to_le_bytes());
+        let client = (ports >> 16).max(ports & 0xffff);
+        if let Some(seconds) = time(client, at * parts / capture.len(), word(0)) {
+            altered.extend_from_slice(&seconds.to_le_bytes());
+            altered.extend_from_slice(&header[4..]);
+            altered.extend_from_slice(&packet[..len]);
         }
         at += 16 + len;
     }
+    altered
+}
+
+/// How far ahead a clock is that stamps the packets of every other connection, in seconds.
+fn ahead(client: u32) -> u32 {
+    if client % 2 == 1 { 10 * 3600 } else { 0 }
 }
 
 #[test]
 fn clocks_that_differ_cut_no_connection() {
     let folder = tempfile::tempdir().unwrap();
     let (capture, made) = generated(folder.path(), Kind::Http1, "clocks.pcap");
-    let mut bytes = fs::read(&capture).unwrap();
-    with_two_clocks(&mut bytes);
-    fs::write(&capture, bytes).unwrap();
+    let bytes = fs::read(&capture).unwrap();
+    fs::write(&capture, retimed(&bytes, 1, |client, _, seconds| Some(seconds + ahead(client)))).unwrap();
     let (one, report) = convert(&capture, Format::Har, 1, |_| {});
     let hours: std::collections::BTreeSet<String> =
         entries(&one).iter().map(|entry| entry["startedDateTime"].as_str().unwrap()[..13].to_owned()).collect();
@@ -180,4 +187,24 @@ fn clocks_that_differ_cut_no_connection() {
     assert_eq!((report.summary.entries, report.summary.truncated), (made.exchanges, 0));
     let (many, _) = convert(&capture, Format::Har, 3, |_| {});
     assert_same(&one, &many, "two clocks");
+}
+
+#[test]
+fn connections_that_rest_are_over_whatever_the_clocks_say_and_the_number_of_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, _) = generated(folder.path(), Kind::Http1, "rests.pcap");
+    let bytes = fs::read(&capture).unwrap();
+    // Every third connection has nothing for nine hours.
+    let rested = retimed(&bytes, 6, |client, part, seconds| {
+        let is_silent = client % 3 == 0 && (1..4).contains(&part);
+        (!is_silent).then(|| seconds + ahead(client) + 10_800 * part as u32)
+    });
+    fs::write(&capture, rested).unwrap();
+    let (one, report) = convert(&capture, Format::Har, 1, |_| {});
+    // The two that come back are connections of their own.
+    assert_eq!(report.summary.connections, 12 + 2, "{:?}", report.summary);
+    for jobs in [2, 3, 5] {
+        let (many, _) = convert(&capture, Format::Har, jobs, |_| {});
+        assert_same(&one, &many, "rests");
+    }
 }

@@ -1,4 +1,5 @@
-//! Floor 0: what every room needs: a byte cursor, time and frame numbers, limits, the memory budget, the spool, anomalies.
+//! Floor 0: what every room needs: a byte cursor, time and frame numbers, limits, the memory budget, the spool, anomalies,
+//! who was used last.
 
 pub mod anomaly;
 pub mod budget;
@@ -6,6 +7,7 @@ pub mod bytes;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod limits;
+pub mod recency;
 pub mod spool;
 pub mod stamp;
 
@@ -13,5 +15,6 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use budget::{Budget, Lease};
 pub use bytes::{Reader, Short};
 pub use limits::Limits;
+pub use recency::Recency;
 pub use spool::{Spool, Stored};
 pub use stamp::{FrameNumber, Span, Stamp, Timestamp};

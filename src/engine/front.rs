@@ -38,9 +38,9 @@ impl Share {
 pub struct Clock {
     /// The last frame, and the latest time so far.
     pub now: Stamp,
-    /// The earliest time in this round. Who was silent for long before it is idle, even where several clocks were at work or
-    /// frames are not in order.
-    pub earliest: Timestamp,
+    /// Until when silence counts: the earliest time in a round, of this or an earlier one, so that it never goes back. Where several
+    /// clocks were at work, or frames are not in order, it is that of the clock that is behind.
+    pub behind: Timestamp,
 }
 
 /// Frames in, packets out.
@@ -51,6 +51,7 @@ pub struct Front {
     now: Stamp,
     /// Of this round; nothing before its first frame.
     earliest: Option<Timestamp>,
+    behind: Option<Timestamp>,
     last: Option<Stamp>,
     anomalies: Anomalies,
 }
@@ -64,6 +65,7 @@ impl Front {
             keep: limits.anomalies_kept,
             now: Stamp::default(),
             earliest: None,
+            behind: None,
             last: None,
             anomalies: Anomalies::default(),
         }
@@ -89,7 +91,8 @@ impl Front {
 
     /// A round is over.
     pub fn end_round(&mut self) -> Clock {
-        Clock { now: self.now, earliest: self.earliest.take().unwrap_or(self.now.time) }
+        self.behind = self.behind.max(self.earliest.take());
+        Clock { now: self.now, behind: self.behind.unwrap_or(self.now.time) }
     }
 
     /// No frame follows: what was seen besides packets.

@@ -100,12 +100,11 @@ impl Shard {
 
     /// A round of frames is over: closes connections that were idle for long, and says what may still come.
     pub fn end_round(&mut self, clock: Clock) -> &mut News {
-        let Clock { now, earliest } = clock;
+        let Clock { now, behind } = clock;
         let Self { tcp, upper, .. } = self;
         upper.desk.frame = now.frame;
-        let (idle_tcp, idle_quic) = (upper.options.limits.idle_tcp, upper.options.limits.idle_quic);
-        tcp.expire(earliest, idle_tcp, &mut |slot, facts, event| upper.tcp(slot, facts, event));
-        upper.expire_quic(earliest, idle_quic);
+        tcp.end_round(behind, &mut |slot, facts, event| upper.tcp(slot, facts, event));
+        upper.end_quic_round(behind);
         let mut floors = std::mem::take(&mut upper.desk.floors);
         let entries = floors.earliest(now.time, |way| match way {
             Way::Tcp(slot) => self.tcp_since(Slot(slot), now.time),

@@ -274,10 +274,10 @@ impl Upper {
         quic.evict_oldest(&mut |slot, facts, event| quic_event(options, keys, quic_flows, desk, slot, facts, event))
     }
 
-    /// Closes QUIC connections that were idle for long.
-    pub(super) fn expire_quic(&mut self, now: Timestamp, idle: u64) {
+    /// A round of frames is over: closes QUIC connections that were idle for long.
+    pub(super) fn end_quic_round(&mut self, passed: Timestamp) {
         let Self { options, keys, quic, quic_flows, desk, .. } = self;
-        quic.expire(now, idle, &mut |slot, facts, event| {
+        quic.end_round(passed, &mut |slot, facts, event| {
             quic_event(options, keys, quic_flows, desk, slot, facts, event)
         });
     }

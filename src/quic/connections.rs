@@ -7,10 +7,9 @@ use foldhash::fast::RandomState;
 use super::connection::{Connection, Datagram, IdNews, Out, Shared, is_first_flight};
 use super::event::{CloseReason, Facts, QuicEvent};
 use super::header::{self, ConnectionId, Header, Long, MAX_CONNECTION_ID};
-use super::recency::Recency;
 use super::version::{LongKind, Version};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Budget, Lease, Limits, Stamp, Timestamp};
+use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
 use crate::net::{FlowKey, Packet, Transport};
 use crate::tcp::Side;
 use crate::tls::KeyLog;
@@ -27,7 +26,7 @@ const FLOWS_KEPT: usize = 16;
 const ID_TRUSTED: usize = 4;
 /// How long a connection that was closed is still there for packets that come late, in nanoseconds: three times a usual probe
 /// timeout ([RFC 9000 §10.2](https://www.rfc-editor.org/rfc/rfc9000#section-10.2)).
-const DRAINING: i64 = 3_000_000_000;
+const DRAINING: u64 = 3_000_000_000;
 
 /// Bytes that one table entry costs, with the spare room of the table.
 const ENTRY_COST: usize = 2 * (size_of::<FlowKey>() + size_of::<Route>());
@@ -76,7 +75,7 @@ impl Connections {
             budget: budget.clone(),
             slots: Vec::new(),
             free: Vec::new(),
-            recency: Recency::default(),
+            recency: Recency::new(limits.idle_quic),
             flows: HashMap::default(),
             ids: HashMap::default(),
             lengths: [0; MAX_CONNECTION_ID + 1],
@@ -97,10 +96,16 @@ impl Connections {
         if packet.transport != Transport::Udp || first & 0xc0 == 0 && self.flows.is_empty() && first & 0x08 == 0 {
             return false;
         }
-        self.end_closed(packet.stamp.time, out);
         let (flow, source_is_low) = FlowKey::new(packet.source, packet.destination);
         let incoming = Incoming { packet, flow, source_is_low };
-        let found = if first & 0x80 != 0 { self.find_long(incoming, out) } else { self.find_short(incoming, out) };
+        let find = if first & 0x80 != 0 { Self::find_long } else { Self::find_short };
+        let mut found = find(self, incoming, out);
+        if let Some((slot, _)) = found
+            && self.is_drained(slot, packet.stamp.time)
+        {
+            self.close(slot, CloseReason::Idle, None, out);
+            found = find(self, incoming, out);
+        }
         let Some((slot, side)) = found else { return false };
         self.add_flow(slot, side, incoming);
         self.recency.touch(slot);
@@ -155,12 +160,12 @@ impl Connections {
         true
     }
 
-    /// Closes connections that ended, or were idle for more than `idle` nanoseconds.
-    pub fn expire(&mut self, now: Timestamp, idle: u64, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) {
-        self.end_closed(now, out);
-        while let Some(slot) = self.recency.oldest()
-            && self.connection(slot).is_none_or(|known| now.nanos_since(known.facts.last.time) > idle)
-        {
+    /// A round of frames is over: closes connections that ended, or were idle for long. `passed` is a time that no clock is behind
+    /// any more.
+    pub fn end_round(&mut self, passed: Timestamp, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) {
+        self.end_closed(passed, out);
+        self.recency.end_round(passed);
+        while let Some(slot) = self.recency.idle() {
             self.close(slot, CloseReason::Idle, None, out);
         }
     }
@@ -475,10 +480,16 @@ impl Connections {
         }
     }
 
+    /// True when an endpoint closed the connection long enough ago, by its own packets.
+    fn is_drained(&self, slot: u32, now: Timestamp) -> bool {
+        let closing = self.connection(slot).and_then(|connection| connection.closing.as_ref());
+        closing.is_some_and(|(_, since)| now.nanos_since(since.time) > DRAINING)
+    }
+
     /// Ends the connections that an endpoint closed long enough ago.
     fn end_closed(&mut self, now: Timestamp, out: &mut dyn FnMut(Slot, &Facts, QuicEvent<'_>)) {
         while let Some(&(since, slot, stamp)) = self.closing.front()
-            && now.0.saturating_sub(since) > DRAINING
+            && now.nanos_since(Timestamp(since)) > DRAINING
         {
             self.closing.pop_front();
             // Its slot may have another connection by now.

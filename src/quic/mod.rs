@@ -20,7 +20,6 @@ mod numbers;
 mod params;
 mod protection;
 mod ranges;
-mod recency;
 mod retry;
 mod streams;
 pub mod version;

@@ -36,9 +36,6 @@ pub(super) struct Connection {
     halves: [Half; 2],
     /// Packets so far; wraps.
     packets: u32,
-    /// Neighbours in the order of last use.
-    pub(super) older: u32,
-    pub(super) newer: u32,
 }
 
 /// Where one side's stream events go: counted, padded, and told with the facts.
@@ -123,7 +120,7 @@ impl Connection {
             anomalies,
         };
         let halves = [Half::new(budget.lease()), Half::new(budget.lease())];
-        Self { facts, halves, packets: 0, older: u32::MAX, newer: u32::MAX }
+        Self { facts, halves, packets: 0 }
     }
 
     /// The side that sent this packet.

@@ -8,7 +8,7 @@ use super::connection::{Connection, Rules};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Budget, Lease, Limits, Stamp, Timestamp};
+use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
 use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
@@ -85,9 +85,7 @@ pub struct Connections {
     free: Vec<u32>,
     /// Pairs of ends whose connection is over, the longest over first.
     over: VecDeque<FlowKey>,
-    /// Ends of the list by last use.
-    oldest: u32,
-    newest: u32,
+    recency: Recency,
     /// The last packet's way: most packets go the same.
     recent: Option<(Endpoint, Endpoint, u32, Side)>,
 }
@@ -103,8 +101,7 @@ impl Connections {
             slots: Vec::new(),
             free: Vec::new(),
             over: VecDeque::new(),
-            oldest: NONE,
-            newest: NONE,
+            recency: Recency::new(limits.idle_tcp),
             recent: None,
         }
     }
@@ -112,7 +109,7 @@ impl Connections {
     /// Takes one TCP packet.
     pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
         let Some((slot, side)) = self.find(packet, header, out) else { return };
-        self.touch(slot);
+        self.recency.touch(slot);
         let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         if let Some(reason) = connection.push(Slot(slot), side, packet, header, &self.rules, out) {
             self.close(slot, reason, packet.stamp, out);
@@ -121,13 +118,13 @@ impl Connections {
 
     /// The last packet of the connection that was idle longest.
     pub fn idle_since(&self) -> Option<Stamp> {
-        self.connection(self.oldest).map(|connection| connection.facts.last)
+        self.connection(self.recency.oldest()?).map(|connection| connection.facts.last)
     }
 
     /// Closes the connection that was idle longest; what waits behind its holes is handed on after gaps. False when there
     /// is none.
     pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
-        let slot = self.oldest;
+        let Some(slot) = self.recency.oldest() else { return false };
         let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return false };
         let last = connection.facts.last;
         let is_idle = now.nanos_since(last.time) > self.rules.limits.idle;
@@ -138,12 +135,13 @@ impl Connections {
         true
     }
 
-    /// Closes all connections that were idle for more than `idle` nanoseconds.
-    pub fn expire(&mut self, now: Timestamp, idle: u64, out: &mut Sink<'_>) {
-        while let Some(last) = self.idle_since()
-            && now.nanos_since(last.time) > idle
+    /// A round of frames is over: closes connections that were idle for long. `passed` is a time that no clock is behind any more.
+    pub fn end_round(&mut self, passed: Timestamp, out: &mut Sink<'_>) {
+        self.recency.end_round(passed);
+        while let Some(slot) = self.recency.idle()
+            && let Some(connection) = self.connection(slot)
         {
-            self.close(self.oldest, CloseReason::Idle, last, out);
+            self.close(slot, CloseReason::Idle, connection.facts.last, out);
         }
     }
 
@@ -238,13 +236,13 @@ impl Connections {
             out(Slot(slot), &connection.facts, TcpEvent::Open);
         }
         self.places.insert(key, Place::Open(slot));
-        self.link(slot);
+        self.recency.add(slot);
         self.settle_lease();
         slot
     }
 
     fn close(&mut self, slot: u32, reason: CloseReason, now: Stamp, out: &mut Sink<'_>) {
-        self.unlink(slot);
+        self.recency.remove(slot);
         let Some(mut connection) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         connection.flush(Slot(slot), now, &self.rules, out);
         out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
@@ -270,48 +268,10 @@ impl Connections {
 
     /// Tells the budget what the table takes: by entries in use, so that closing connections helps.
     fn settle_lease(&mut self) {
-        const OPEN: usize = size_of::<Option<Connection>>();
+        const OPEN: usize = size_of::<Option<Connection>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
         let over = self.over.len() * size_of::<FlowKey>();
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);
-    }
-
-    /// Puts a connection at the newest end of the list.
-    fn link(&mut self, slot: u32) {
-        let newest = std::mem::replace(&mut self.newest, slot);
-        if let Some(connection) = self.links(slot) {
-            (connection.older, connection.newer) = (newest, NONE);
-        }
-        match self.links(newest) {
-            Some(connection) => connection.newer = slot,
-            None => self.oldest = slot,
-        }
-    }
-
-    fn unlink(&mut self, slot: u32) {
-        let Some(connection) = self.links(slot) else { return };
-        let (older, newer) = (connection.older, connection.newer);
-        match self.links(older) {
-            Some(connection) => connection.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.links(newer) {
-            Some(connection) => connection.older = older,
-            None => self.newest = older,
-        }
-    }
-
-    /// Notes that a connection was used just now.
-    #[inline]
-    fn touch(&mut self, slot: u32) {
-        if self.newest != slot {
-            self.unlink(slot);
-            self.link(slot);
-        }
-    }
-
-    fn links(&mut self, slot: u32) -> Option<&mut Connection> {
-        self.slots.get_mut(slot as usize).and_then(Option::as_mut)
     }
 }
 

@@ -388,6 +388,7 @@ fn stateless_resets_are_recognised_by_their_token() {
 
 #[test]
 fn idle_connections_expire_and_the_oldest_is_evicted() {
+    const MINUTE: i64 = 60_000 * MILLI;
     let limits = Limits::default();
     let budget = Budget::new(limits.memory);
     let mut connections = Connections::new(&limits, &budget);
@@ -397,14 +398,13 @@ fn idle_connections_expire_and_the_oldest_is_evicted() {
     for at in 0..3u8 {
         let mut ours = End::new(&session, Side::Client, &[at; 8], &[at, 1, 1, 1], &[at; 8]);
         let hello = ours.initial(&crypto(0, &session.client_hello("idle.test", false, &[])), 1160);
-        let sent = Sent {
-            from: endpoint(9, 1000 + u16::from(at)),
-            ..Sent::by(Side::Client, i64::from(at) * 1000 * MILLI, hello)
-        };
+        let sent =
+            Sent { from: endpoint(9, 1000 + u16::from(at)), ..Sent::by(Side::Client, i64::from(at) * MINUTE, hello) };
         assert!(connections.push(&packet(&sent, at.into()), &KeyLog::default(), &mut out));
+        connections.end_round(Timestamp(i64::from(at) * MINUTE), &mut out);
     }
     assert!(connections.evict_oldest(&mut out));
-    connections.expire(Timestamp(1500 * MILLI + limits.idle as i64), limits.idle, &mut out);
+    connections.end_round(Timestamp(2 * MINUTE + limits.idle_quic as i64 + 1), &mut out);
     assert_eq!(connections.len(), 1);
     assert_eq!(connections.facts(Slot(2)).unwrap().client.port, 1002);
     connections.finish(&KeyLog::default(), &mut out);
