@@ -75,7 +75,9 @@ fn entry(entry: &Value, place: &str) {
     only(request, &standard, place);
     let url = url::Url::parse(text(&request["url"])).expect(place);
     let written = text(&request["url"]);
-    assert!(url.as_str() == written || written.contains("/."), "{place}: not normalised, and no dot segments");
+    // Dots count as such in percent signs, too (https://url.spec.whatwg.org/#single-dot-path-segment).
+    let has_dots = written.contains("/.") || written.to_ascii_lowercase().contains("/%2e");
+    assert!(url.as_str() == written || has_dots, "{place}: not normalised, and no dot segments");
     assert!(url.fragment().is_none() && url.has_host() && url.as_str().is_ascii(), "{place}");
     let standard = [
         "status",
