@@ -22,40 +22,47 @@ const SHORT: [u8; 256] = {
 
 /// Appends `bytes`, which are part of valid UTF-8, escaped for the inside of a JSON string. A split in the middle of a character does
 /// no harm.
-///
-/// Nothing is copied by length: a whole block is written, and what follows an escape is written over what is behind it. So the cost
-/// hangs on how many bytes need an escape, and little on where they are.
 pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
-    let mut rest = bytes;
-    while rest.len() >= 2 * BLOCK {
-        let (mut window, mut at) = ([0; WINDOW], 0);
-        while at <= WINDOW - ROOM
-            && let Some(two) = rest.first_chunk::<{ 2 * BLOCK }>()
-            && let Some(block) = two.first_chunk::<BLOCK>()
-        {
-            rest = rest.get(BLOCK..).unwrap_or_default();
-            put(&mut window, at, block);
-            if is_clean(block) {
-                at += BLOCK;
-                continue;
-            }
-            let (mut mask, mut done) = (specials(block), 0);
-            while mask != 0 {
-                let next = mask.trailing_zeros() as usize;
-                at += next - done;
-                at += put_escape(&mut window, at, block[next % BLOCK]);
-                done = next + 1;
-                if let Some(after) = two.get(done..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-                    put(&mut window, at, after);
-                }
-                mask &= mask - 1;
-            }
-            at += BLOCK - done;
-        }
-        out.extend_from_slice(window.get(..at).unwrap_or_default());
-    }
+    let rest = if bytes.len() < 2 * BLOCK { bytes } else { escape_blocks(out, bytes) };
     escape_few(out, rest);
+}
+
+/// Appends whole blocks; gives what is left, less than two.
+///
+/// Nothing is copied by length: a block is written as it is, and what follows an escape is written over what is behind it. So the cost
+/// hangs on how many bytes need an escape, and little on where they are.
+fn escape_blocks<'b>(out: &mut Vec<u8>, mut rest: &'b [u8]) -> &'b [u8] {
+    let mut window = [0; WINDOW];
+    let mut at = 0;
+    while let Some(two) = rest.first_chunk::<{ 2 * BLOCK }>()
+        && let Some(block) = two.first_chunk::<BLOCK>()
+    {
+        if at > WINDOW - ROOM {
+            out.extend_from_slice(window.get(..at).unwrap_or_default());
+            at = 0;
+        }
+        rest = rest.get(BLOCK..).unwrap_or_default();
+        put(&mut window, at, block);
+        if is_clean(block) {
+            at += BLOCK;
+            continue;
+        }
+        let (mut mask, mut done) = (specials(block), 0);
+        while mask != 0 {
+            let next = mask.trailing_zeros() as usize;
+            at += next - done;
+            at += put_escape(&mut window, at, block[next % BLOCK]);
+            done = next + 1;
+            if let Some(after) = two.get(done..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+                put(&mut window, at, after);
+            }
+            mask &= mask - 1;
+        }
+        at += BLOCK - done;
+    }
+    out.extend_from_slice(window.get(..at).unwrap_or_default());
+    rest
 }
 
 /// Appends less than two blocks, by words.
