@@ -60,7 +60,7 @@ impl Collector {
         };
         let end = if wants_bytes { unknown } else { Some(BodyEnd::Dropped) };
         Self {
-            gathered: (wants_bytes && !is_watched && codings.is_sized()).then(Vec::new),
+            gathered: (wants_bytes && !is_watched && codings.is_gzip()).then(Vec::new),
             codings,
             is_begun: false,
             wire_size: 0,
@@ -91,6 +91,7 @@ impl Collector {
             None if self.codings.is_identity() => self.tail.reserve_exact(len),
             None => {}
         }
+        self.account();
     }
 
     /// The next content bytes as on the wire.
@@ -293,6 +294,20 @@ mod tests {
         assert!(all == data && body.end == BodyEnd::Whole && body.size == 3_000_000);
         assert!(!body.kept.spooled.is_empty() && budget.used() <= 2 * MEMORY_PART);
         drop(body);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn room_that_is_made_counts_before_anything_came() {
+        let budget = Budget::new(4 << 20);
+        let announced = || {
+            let mut collector = Collector::new(&Headers::default(), true, false, &Limits::default(), &budget);
+            collector.expect(u64::MAX >> 40);
+            collector
+        };
+        let waiting: Vec<Collector> = (0..4).map(|_| announced()).collect();
+        assert_eq!(budget.used(), 3 * MEMORY_PART + TIGHT_EXPECTED);
+        drop(waiting);
         assert_eq!(budget.used(), 0);
     }
 

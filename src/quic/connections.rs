@@ -493,16 +493,14 @@ impl Connections {
         {
             self.closing.pop_front();
             // Its slot may have another connection by now.
-            if let Some(connection) = self.connection(slot)
-                && let Some((reason, since)) = &connection.closing
-                && *since == stamp
-            {
-                let reason = reason.clone();
-                self.close(slot, reason, None, out);
+            let closing = self.connection(slot).and_then(|connection| connection.closing.as_ref());
+            if closing.is_some_and(|(_, since)| *since == stamp) {
+                self.close(slot, CloseReason::Idle, None, out);
             }
         }
     }
 
+    /// Closes a connection for this reason, if it has given none itself.
     fn close(
         &mut self,
         slot: u32,
@@ -533,7 +531,7 @@ impl Connections {
     fn account(&mut self) {
         let tables = self.flows.capacity() * ENTRY_COST
             + self.ids.capacity() * 2 * size_of::<(ConnectionId, (u32, Side))>()
-            + self.slots.capacity() * size_of::<usize>()
+            + self.slots.capacity() * (size_of::<usize>() + Recency::SLOT)
             + self.closing.capacity() * size_of::<(i64, u32, Stamp)>()
             + self.scratch.capacity();
         self.lease.set(tables);
