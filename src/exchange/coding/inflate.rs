@@ -50,9 +50,13 @@ pub(super) fn whole(coded: &[u8], room: usize) -> Option<Vec<u8>> {
 }
 
 impl Inflate {
-    /// True for gzip of which nothing came yet.
-    pub(super) fn is_fresh_gzip(&self) -> bool {
-        self.wrapper == Wrapper::Gzip && self.state.is_none() && self.first.is_none()
+    pub(super) fn new(wrapper: Wrapper) -> Self {
+        Self { wrapper, state: None, first: None, place: Place::Member }
+    }
+
+    /// True when each member says how long it is decoded.
+    pub(super) fn is_gzip(&self) -> bool {
+        self.wrapper == Wrapper::Gzip
     }
 
     /// True when the stream came to its own end, or never began.
@@ -63,10 +67,6 @@ impl Inflate {
     /// About how many bytes it allocates.
     pub(super) fn memory(&self) -> usize {
         48 << 10
-    }
-
-    pub(super) fn new(wrapper: Wrapper) -> Self {
-        Self { wrapper, state: None, first: None, place: Place::Member }
     }
 
     pub(super) fn push(&mut self, mut input: &[u8], emit: Emit<'_>) -> Result<(), Stop> {

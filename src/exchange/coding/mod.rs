@@ -1,4 +1,4 @@
-//! Content codings undone as a stream, piece by piece: gzip, deflate, br, zstd, and stacks of them (RFC 9110 §8.4).
+//! Content codings undone: gzip, deflate, br, zstd, and stacks of them (RFC 9110 §8.4), as a stream, piece by piece; gzip also as a whole.
 
 mod brotli;
 mod inflate;
@@ -56,12 +56,12 @@ impl Codings {
         self.stages.is_empty()
     }
 
-    /// True when the content, once it is there as a whole, says how long it is decoded: gzip and nothing else, from its start.
-    pub fn is_sized(&self) -> bool {
-        matches!(self.stages.as_slice(), [Stage::Inflate(stage)] if stage.is_fresh_gzip())
+    /// True for gzip and nothing else: as a whole it says how long it is decoded.
+    pub fn is_gzip(&self) -> bool {
+        matches!(self.stages.as_slice(), [Stage::Inflate(stage)] if stage.is_gzip())
     }
 
-    /// Decodes sized content that is there as a whole, when all is well with it and it has at most `room` bytes.
+    /// Decodes gzip that is there as a whole, when all is well with it and it has at most `room` bytes.
     pub fn whole(coded: &[u8], room: usize) -> Option<Vec<u8>> {
         inflate::whole(coded, room)
     }
@@ -248,9 +248,9 @@ mod tests {
             broken[at] ^= 0x20;
             assert_eq!(whole(&broken), None, "{at}");
         }
-        let sized = |value: &'static str| Codings::parse([value.as_bytes()].into_iter(), 2).ok().unwrap().is_sized();
+        let is_gzip = |value: &'static str| Codings::parse([value.as_bytes()].into_iter(), 2).ok().unwrap().is_gzip();
         assert_eq!(
-            ["gzip", "x-gzip", "deflate", "gzip, gzip", "br", ""].map(sized),
+            ["gzip", "x-gzip", "deflate", "gzip, gzip", "br", ""].map(is_gzip),
             [true, true, false, false, false, false]
         );
     }
