@@ -1,5 +1,7 @@
 //! Community ID: a hash of a flow's ends, the same in every tool.
 
+use std::net::IpAddr;
+
 use sha1::{Digest, Sha1};
 
 use crate::net::Endpoint;
@@ -12,18 +14,21 @@ use crate::net::Endpoint;
 /// ```
 pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> String {
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
-    let mut hash = Sha1::new();
-    hash.update([0, 0]);
+    let mut bytes = Vec::with_capacity(40);
+    bytes.extend_from_slice(&[0, 0]);
     for end in [low, high] {
         match end.address {
-            std::net::IpAddr::V4(address) => hash.update(address.octets()),
-            std::net::IpAddr::V6(address) => hash.update(address.octets()),
+            IpAddr::V4(address) => bytes.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => bytes.extend_from_slice(&address.octets()),
         }
     }
-    hash.update([protocol, 0]);
-    hash.update(low.port.to_be_bytes());
-    hash.update(high.port.to_be_bytes());
-    format!("1:{}", base64_simd::STANDARD.encode_to_string(hash.finalize()))
+    bytes.extend_from_slice(&[protocol, 0]);
+    bytes.extend_from_slice(&low.port.to_be_bytes());
+    bytes.extend_from_slice(&high.port.to_be_bytes());
+    let mut id = String::with_capacity(30);
+    id.push_str("1:");
+    base64_simd::STANDARD.encode_append(Sha1::digest(&bytes), &mut id);
+    id
 }
 
 #[cfg(test)]

@@ -21,30 +21,13 @@ use super::target;
 use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response, TransportFacts};
 use crate::http::{Abort, Headers, Upgrade, Version};
 
-/// An entry that is ready but for what depends on the whole capture.
-#[derive(Debug)]
-pub struct Ready {
-    /// Its members.
-    pub text: Text,
-    /// What its late members are made of.
-    pub late: Late,
-}
-
-/// Why an exchange becomes no entry.
-pub enum Made {
-    /// The user's filters left it out.
-    Filtered,
-    /// It would have spoiled the file.
-    Refused,
-}
-
-/// Makes an entry.
-pub fn make(subject: &Subject<'_>) -> io::Result<Option<Ready>> {
+/// Makes the members of an entry that do not depend on the whole capture.
+pub fn make(subject: &Subject<'_>) -> io::Result<Text> {
     let mut draft = Draft::new();
     subject.request(&mut draft)?;
     subject.response(&mut draft)?;
     subject.rest(&mut draft);
-    Ok(draft.finish().map(|text| Ready { text, late: subject.late() }))
+    Ok(draft.finish())
 }
 
 /// `httpVersion`: Chrome's words, which most readers know; the lesser version when the two sides differ.

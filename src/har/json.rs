@@ -1,13 +1,11 @@
 //! JSON written straight into a buffer.
 
 mod escape;
-mod sound;
 
 use std::io::Write;
 
 pub use escape::escape;
 use escape::is_special;
-pub use sound::is_members;
 
 use crate::base::Timestamp;
 
@@ -16,6 +14,11 @@ pub fn is_plain(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .fold(true, |is_plain, &byte| is_plain & (b' '..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\'))
+}
+
+/// True when `text` is a run of members of an object (RFC 8259 §4). Slow: for assertions only.
+pub fn is_members(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(&[b"{", text, b"}"].concat()).is_ok()
 }
 
 /// Appends a JSON string.
@@ -27,34 +30,34 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
 
 /// Appends whole microseconds as milliseconds with at most 3 decimals.
 pub fn millis(out: &mut Vec<u8>, micros: i64) {
-    let sign = if micros < 0 { "-" } else { "" };
-    decimal(out, sign, micros.unsigned_abs(), 1000, 3);
+    decimal::<3>(out, micros);
 }
 
 /// Appends a time as seconds since 1970 with at most 6 decimals.
 pub fn epoch_seconds(out: &mut Vec<u8>, time: Timestamp) {
-    let micros = time.0.div_euclid(1000);
-    let sign = if micros < 0 { "-" } else { "" };
-    decimal(out, sign, micros.unsigned_abs(), 1_000_000, 6);
+    decimal::<6>(out, time.0.div_euclid(1000));
 }
 
-fn decimal(out: &mut Vec<u8>, sign: &str, value: u64, unit: u64, digits: usize) {
-    let (whole, mut part) = (value / unit, value % unit);
-    out.extend_from_slice(sign.as_bytes());
-    whole.write(out);
-    if part == 0 {
+/// Appends a number whose last digits stand behind the point, without zeros at its end.
+fn decimal<const DIGITS: usize>(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    let unit = const { 10u64.pow(DIGITS as u32) };
+    let value = number.unsigned_abs();
+    (value / unit).write(out);
+    let mut rest = value % unit;
+    if rest == 0 {
         return;
     }
+    let mut digits = [0; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let len = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
     out.push(b'.');
-    let start = out.len();
-    out.resize(start + digits, b'0');
-    for digit in out.iter_mut().skip(start).rev() {
-        *digit = b'0' + (part % 10) as u8;
-        part /= 10;
-    }
-    while out.last() == Some(&b'0') {
-        out.pop();
-    }
+    out.extend_from_slice(digits.get(..len).unwrap_or_default());
 }
 
 /// A value that JSON writes without quotes.

@@ -1,6 +1,6 @@
 //! The members of an entry that depend on the whole capture: they are written last, and stand first.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::community::community_id;
 use super::json::{Object, Plain, array};
 use super::lookup::Waited;
-use super::page::Visit;
+use super::page::{Visit, page_id};
 use super::sanitise::Sanitiser;
 use super::timings::{Moments, Phases};
 use crate::net::Endpoint;
@@ -56,13 +56,31 @@ pub struct Decided<'a> {
 impl Decided<'_> {
     /// `pageref`.
     pub fn page_id(&self) -> String {
-        format!("page_{}", self.page)
+        page_id(self.page)
     }
 }
 
 /// A time as HAR wants it: UTC, six digits.
 pub fn date_time(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
+    let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+    if !(0..10_000).contains(&time.year()) {
+        return time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    }
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut put = |at: usize, digits: usize, mut number: u32| {
+        for digit in text.iter_mut().skip(at).take(digits).rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(0, 4, time.year() as u32);
+    put(5, 2, time.month());
+    put(8, 2, time.day());
+    put(11, 2, time.hour());
+    put(14, 2, time.minute());
+    put(17, 2, time.second());
+    put(20, 6, time.timestamp_subsec_micros());
+    String::from_utf8(text.to_vec()).unwrap_or_default()
 }
 
 impl Late {
@@ -119,7 +137,7 @@ impl Late {
     pub fn filter(&self, stream: Option<u64>) -> String {
         let transport = if self.moments.is_quic { "udp" } else { "tcp" };
         if let Some(stream) = stream {
-            return format!("{transport}.stream eq {stream}");
+            return [transport, ".stream eq ", itoa::Buffer::new().format(stream)].concat();
         }
         let ip = if self.client.0.is_ipv4() { "ip" } else { "ipv6" };
         let (client, server) = (self.client, self.server);

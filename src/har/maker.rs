@@ -3,13 +3,13 @@
 use std::io;
 
 use super::agent::Agents;
-use super::entry::{Made, make, version};
+use super::entry::{make, version};
 use super::facts;
 use super::headers::field_text;
 use super::options::{Options, Shape};
 use super::sanitise::Sanitiser;
 use super::slip::{Content, Slip};
-use super::subject::Subject;
+use super::subject::{Omitted, Subject};
 use super::summary::Summary;
 use super::table::Row;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
@@ -190,23 +190,23 @@ impl Maker {
         if let Some(response) = &mut exchange.response {
             response.body.kept.settle(spool);
         }
-        let made = match Subject::new(&mut exchange, connection, &self.options, self.keep) {
-            Ok(subject) => match self.options.shape {
-                Shape::Json => make(&subject).map(|made| made.map(|ready| (ready.late, Content::Text(ready.text)))),
-                Shape::Row => Row::new(&subject).map(|row| Some((subject.late(), Content::Row(Box::new(row))))),
-            },
-            Err(Made::Refused) => Ok(None),
-            Err(Made::Filtered) => {
+        let subject = match Subject::new(&mut exchange, connection, &self.options, self.keep) {
+            Ok(subject) => subject,
+            Err(Omitted::Filtered) => {
                 summary.filtered += 1;
                 return None;
             }
-        };
-        let (late, content) = match made {
-            Ok(Some(made)) => made,
-            Ok(None) => {
+            Err(Omitted::Refused) => {
                 summary.refused += 1;
                 return None;
             }
+        };
+        let made = match self.options.shape {
+            Shape::Json => make(&subject).map(Content::Text),
+            Shape::Row => Row::new(&subject).map(|row| Content::Row(Box::new(row))),
+        };
+        let (late, content) = match made {
+            Ok(content) => (subject.late(), content),
             Err(error) => {
                 self.failure.get_or_insert(error);
                 return None;

@@ -248,10 +248,15 @@ impl Visit {
     }
 }
 
+/// `id` of a page.
+pub fn page_id(page: u32) -> String {
+    ["page_", itoa::Buffer::new().format(page)].concat()
+}
+
 /// Writes one page; start in microseconds.
 pub fn write(out: &mut Vec<u8>, page: u32, title: &str, start: i64) {
     let mut object = Object::open(out);
-    object.string("startedDateTime", &date_time(start)).string("id", &format!("page_{page}")).string("title", title);
+    object.string("startedDateTime", &date_time(start)).string("id", &page_id(page)).string("title", title);
     let mut timings = Object::open(object.key("pageTimings"));
     timings.plain("onContentLoad", -1).plain("onLoad", -1);
     timings.close();

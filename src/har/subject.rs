@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use super::entry::{Made, error};
+use super::entry::error;
 use super::options::Options;
 use super::sanitise::Sanitiser;
 use super::target::{self, host};
@@ -15,6 +15,14 @@ use crate::tls::TlsInfo;
 
 /// Bodies up to this size are looked at whole: for form parameters, and for cleaning.
 const WHOLE: usize = 4 << 20;
+
+/// Why an exchange becomes no entry.
+pub enum Omitted {
+    /// The user's filters left it out.
+    Filtered,
+    /// It has no URL, and would have spoiled the file.
+    Refused,
+}
 
 /// An exchange that passed the user's filters.
 pub struct Subject<'a> {
@@ -41,16 +49,16 @@ impl<'a> Subject<'a> {
         connection: &'a Connection,
         options: &'a Options,
         keep: usize,
-    ) -> Result<Self, Made> {
+    ) -> Result<Self, Omitted> {
         let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
         let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
         let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server)
         else {
-            return Err(Made::Refused);
+            return Err(Omitted::Refused);
         };
         let host = host(&url).to_owned();
         if (options.only_selected && !exchange.selected) || !options.lets_pass(&host, url.as_str()) {
-            return Err(Made::Filtered);
+            return Err(Omitted::Filtered);
         }
         sanitiser.url(&mut url);
         let (moments, fault) = Moments::of(exchange, connection);

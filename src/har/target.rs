@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use memchr::memmem;
 use percent_encoding::percent_decode;
 use url::{Position, Url};
 
@@ -38,7 +39,7 @@ pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endp
     };
     let path = escaped_path(path);
     let attempt = |authority: &str| {
-        let mut url = Url::parse(&format!("{scheme}://{authority}{path}")).ok()?;
+        let mut url = Url::parse(&[scheme, "://", authority, &path].concat()).ok()?;
         url.set_fragment(None);
         Some(url)
     };
@@ -58,6 +59,10 @@ pub fn shown<'u>(url: &'u Url, head: &RequestHead) -> Cow<'u, str> {
     let sent = split_absolute(&head.target).map_or(head.target.as_slice(), |(_, _, path)| path);
     let end = sent.iter().position(|byte| b"?#".contains(byte)).unwrap_or(sent.len());
     let path = sent.get(..end).unwrap_or_default();
+    // Most paths have neither.
+    if memmem::find(path, b"/.").is_none() && !path.contains(&b'%') {
+        return Cow::Borrowed(url.as_str());
+    }
     let is_dotted = path.split(|&byte| byte == b'/').any(|segment| {
         let plain: Vec<u8> = percent_decode(segment).take(3).collect();
         plain == b"." || plain == b".."
@@ -94,9 +99,16 @@ fn escaped_path(target: &[u8]) -> String {
     if target.first() != Some(&b'/') && target.first() != Some(&b'?') {
         path.push('/');
     }
+    let is_kept = |byte: u8| (0x21..=0x7e).contains(&byte) && !b"\"<>\\^`{|}".contains(&byte);
+    if let Ok(text) = std::str::from_utf8(target)
+        && text.bytes().all(is_kept)
+    {
+        path.push_str(text);
+        return path;
+    }
     for &byte in target {
         match byte {
-            0x21..=0x7e if !b"\"<>\\^`{|}".contains(&byte) => path.push(char::from(byte)),
+            byte if is_kept(byte) => path.push(char::from(byte)),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 path.push('%');

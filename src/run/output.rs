@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::part::Part;
 
 /// Bytes gathered before they are written; larger pieces are written as they are.
-const BUFFER: usize = 128 << 10;
+const BUFFER: usize = 32 << 10;
 
 /// Where to write.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! gzip, zlib and raw deflate.
 
+use std::cell::RefCell;
+
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::Decompressor;
 use memchr::memmem;
@@ -36,6 +38,11 @@ enum Place {
 /// Identification and compression method, the start of each member (RFC 1952 §2.3.1).
 const MEMBER: [u8; 3] = [0x1f, 0x8b, 8];
 
+thread_local! {
+    /// Making one costs as much as decoding a small body.
+    static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+}
+
 /// Decodes one gzip member that is there as a whole and says that it fits in `room` bytes. `None` for everything else, where only
 /// a stream can tell what is wrong and how far it is good.
 pub(super) fn whole(coded: &[u8], room: usize) -> Option<Vec<u8>> {
@@ -46,7 +53,8 @@ pub(super) fn whole(coded: &[u8], room: usize) -> Option<Vec<u8>> {
         return None;
     }
     let mut plain = vec![0; size];
-    (Decompressor::new().gzip_decompress(coded, &mut plain) == Ok(size)).then_some(plain)
+    let result = DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.gzip_decompress(coded, &mut plain));
+    (result == Ok(size)).then_some(plain)
 }
 
 impl Inflate {

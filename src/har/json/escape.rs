@@ -150,7 +150,7 @@ fn specials(block: &[u8; BLOCK]) -> u32 {
 }
 
 /// Where the first byte is that needs an escape.
-pub fn first_special(word: [u8; 8]) -> Option<usize> {
+fn first_special(word: [u8; 8]) -> Option<usize> {
     let found = special_bytes(u64::from_le_bytes(word));
     (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
 }
