@@ -1,5 +1,6 @@
 //! What a capture hands on: frames, and the decryption secrets that travel with them.
 
+use super::block::Block;
 use crate::base::{FrameNumber, Stamp, Timestamp};
 
 /// Link-layer type of an interface, a `LINKTYPE_` value of the [tcpdump registry](https://www.tcpdump.org/linktypes.html).
@@ -21,6 +22,8 @@ pub struct Frame<'a> {
     pub original_len: u32,
     /// What was captured.
     pub data: &'a [u8],
+    /// Where the data lies, when that may be kept.
+    pub block: Option<&'a Block>,
     /// A comment that somebody wrote to this frame.
     pub comment: Option<&'a str>,
     /// True when the user selected it; entries can be limited to those with a selected frame.

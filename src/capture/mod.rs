@@ -7,7 +7,7 @@
 //! path, pipe, FIFO, `-` ─► coding (gzip, zstd, lz4) ─► window ─► pcap | pcapng ─► reader ─► captures
 //! ```
 //!
-//! A source holds its read buffer (at most 1 MiB), one record that is larger than it (at most
+//! A source holds its read buffer (at most 256 KiB, and those [`Block`]s that somebody keeps), one record that is larger than it (at most
 //! [`Limits::capture_block`](crate::base::Limits::capture_block)), the interfaces of one section and a decompressor;
 //! nothing else grows with the input.
 //!
@@ -15,6 +15,7 @@
 //! stream readers cannot be resumed on a live pipe, it allocates a list of options for each packet that has any, gives up a
 //! packet whose options are broken, and computes neither `if_tsresol` in powers of two nor a big-endian `if_tsoffset`.
 
+pub mod block;
 pub mod captures;
 pub mod error;
 pub mod facts;
@@ -40,6 +41,7 @@ pub mod build;
 #[cfg(test)]
 mod tests;
 
+pub use block::Block;
 pub use captures::Captures;
 pub use error::{CaptureError, Damage};
 pub use facts::{Facts, Progress};

@@ -47,6 +47,8 @@ pub struct Reader {
     over: bool,
     count: Arc<AtomicU64>,
     size: Option<u64>,
+    /// Read buffers may be kept. What decompressors and pipes give comes in small pieces: each would take a buffer.
+    lasts: bool,
 }
 
 enum Format {
@@ -95,7 +97,7 @@ impl Reader {
         }
         let format = Format::open(&mut window, &notes, None)?;
         let (ids, count) = (Ids::default(), Arc::default());
-        Ok(Self { window, format, notes, ids, numbers: 0, taken: 0, over: false, count, size: None })
+        Ok(Self { window, format, notes, ids, numbers: 0, taken: 0, over: false, count, size: None, lasts: false })
     }
 
     /// The next bytes of a stream that is fed; after its end, or when it is damaged beyond reading, they are dropped.
@@ -135,6 +137,7 @@ impl Reader {
             over: false,
             count,
             size: source.size,
+            lasts: source.size.is_some() && coding.is_none(),
         })
     }
 
@@ -185,6 +188,7 @@ impl Reader {
                 link_type: placed.link_type,
                 original_len: placed.original_len,
                 data: part(&placed.data),
+                block: if self.lasts { self.window.block() } else { None },
                 comment: placed.comment.as_ref().and_then(|range| std::str::from_utf8(part(range)).ok()),
                 selected: false,
             }),

@@ -1,9 +1,12 @@
 //! The read buffer: a window that slides over a stream of bytes.
 
 use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+
+use super::block::Block;
 
 /// A window over a stream. It reads no more often than what was asked for needs, so that a live pipe gives each record as
-/// soon as its last byte is there.
+/// soon as its last byte is there. A buffer that somebody has kept a share of is left to them, and another one is taken.
 ///
 /// ```text
 /// buffer  |  consumed  |  bytes()  |  free  |
@@ -11,7 +14,11 @@ use std::io::{self, Cursor, Read};
 /// ```
 pub(super) struct Window {
     source: Box<dyn Read + Send>,
-    buffer: Vec<u8>,
+    buffer: Block,
+    /// What a buffer that has not grown has.
+    size: usize,
+    /// Buffers that were left to others, who may be done with them.
+    lent: Vec<Block>,
     start: usize,
     end: usize,
     offset: u64,
@@ -26,8 +33,20 @@ pub(super) struct Window {
 impl Window {
     /// A window with a buffer of `size` bytes.
     pub(super) fn new(source: Box<dyn Read + Send>, size: usize) -> Self {
-        let buffer = vec![0; size.max(1)];
-        Self { source, buffer, start: 0, end: 0, offset: 0, ended: false, fed: false, starved: false, failure: None }
+        let size = size.max(1);
+        Self {
+            source,
+            buffer: Block::new(size),
+            size,
+            lent: Vec::new(),
+            start: 0,
+            end: 0,
+            offset: 0,
+            ended: false,
+            fed: false,
+            starved: false,
+            failure: None,
+        }
     }
 
     /// A window that is fed.
@@ -37,12 +56,14 @@ impl Window {
 
     /// Puts bytes behind what the window holds.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.copy_within(self.start..self.end, 0);
+        let held = self.start..self.end;
         self.end -= self.start;
         self.start = 0;
-        self.buffer.truncate(self.end);
-        self.buffer.extend_from_slice(bytes);
-        self.end = self.buffer.len();
+        let buffer = Arc::make_mut(&mut self.buffer.0);
+        buffer.copy_within(held, 0);
+        buffer.truncate(self.end);
+        buffer.extend_from_slice(bytes);
+        self.end = buffer.len();
         self.starved = false;
     }
 
@@ -59,16 +80,18 @@ impl Window {
 
     /// Makes the buffer at least `size` bytes.
     pub(super) fn widen(&mut self, size: usize) {
-        if self.buffer.len() < size {
-            self.buffer.resize(size, 0);
+        if self.buffer.0.len() < size {
+            self.size = size;
+            Arc::make_mut(&mut self.buffer.0).resize(size, 0);
         }
     }
 
     /// What is in the buffer, then the rest of the stream.
-    pub(super) fn into_read(mut self) -> Box<dyn Read + Send> {
-        self.buffer.truncate(self.end);
-        self.buffer.drain(..self.start);
-        Box::new(Cursor::new(self.buffer).chain(self.source))
+    pub(super) fn into_read(self) -> Box<dyn Read + Send> {
+        let mut buffer = Arc::unwrap_or_clone(self.buffer.0);
+        buffer.truncate(self.end);
+        buffer.drain(..self.start);
+        Box::new(Cursor::new(buffer).chain(self.source))
     }
 
     /// Reads until the window holds `want` bytes; false when the stream ends before.
@@ -83,20 +106,17 @@ impl Window {
             self.starved = true;
             return false;
         }
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
+        self.rewind();
         while self.end < want {
             if self.ended {
                 return false;
             }
-            if self.end == self.buffer.len() {
+            let buffer = Arc::make_mut(&mut self.buffer.0);
+            if self.end == buffer.len() {
                 // It grows with what came, not with what a length field promises.
-                self.buffer.resize(want.min(self.end.saturating_mul(2)), 0);
+                buffer.resize(want.min(self.end.saturating_mul(2)), 0);
             }
-            let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let free = buffer.get_mut(self.end..).unwrap_or_default();
             let room = free.len();
             match self.source.read(free) {
                 Ok(0) => self.ended = true,
@@ -109,6 +129,40 @@ impl Window {
             }
         }
         true
+    }
+
+    /// Moves what the window holds to the front of a buffer that is nobody else's; one that has grown is given up when it can be.
+    fn rewind(&mut self) {
+        let held = self.start..self.end;
+        self.end -= self.start;
+        self.start = 0;
+        let is_grown = self.buffer.0.len() > self.size;
+        if let Some(buffer) = Arc::get_mut(&mut self.buffer.0).filter(|_| !is_grown || held.len() > self.size) {
+            return buffer.copy_within(held, 0);
+        }
+        let mut fresh = self.fresh(held.len());
+        if let (Some(to), Some(from)) = (Arc::make_mut(&mut fresh.0).get_mut(..held.len()), self.buffer.0.get(held)) {
+            to.copy_from_slice(from);
+        }
+        let left = std::mem::replace(&mut self.buffer, fresh);
+        if !is_grown {
+            self.lent.push(left);
+        }
+    }
+
+    /// A buffer of at least `len` bytes.
+    fn fresh(&mut self, len: usize) -> Block {
+        let returned = self.lent.iter_mut().position(|block| Arc::get_mut(&mut block.0).is_some());
+        match returned.filter(|_| len <= self.size) {
+            Some(at) => self.lent.swap_remove(at),
+            None => Block::new(self.size.max(len)),
+        }
+    }
+
+    /// The buffer, which may be kept. One that has grown may not, for a capture could make it of any size.
+    #[inline]
+    pub(super) fn block(&self) -> Option<&Block> {
+        (self.buffer.0.len() == self.size).then_some(&self.buffer)
     }
 
     /// Moves the start of the window; never past what it holds.
@@ -127,7 +181,7 @@ impl Window {
     /// What the window holds.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
+        self.buffer.0.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Place of the first byte of the window in the stream.

@@ -47,6 +47,7 @@ impl Frame {
             link_type: LinkType(self.link_type),
             original_len: self.original_length.max(self.captured_length),
             data,
+            block: None,
             comment,
             selected: self.selected != 0,
         })

@@ -30,6 +30,7 @@ pub fn decoder(data: &[u8]) {
             link_type: LinkType(link_type.into()),
             original_len: data.len() as u32 + u32::from(more),
             data,
+            block: None,
             comment: None,
             selected: false,
         };

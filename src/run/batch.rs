@@ -1,13 +1,16 @@
 //! Packets on their way from the front to a shard: gathered, for a message costs more than a packet.
 
 use crate::base::{FrameNumber, Stamp};
+use crate::capture::Block;
 use crate::net::{Endpoint, Packet, Transport};
 
 /// The packets of one round that belong to one shard, in the order of the capture.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Payloads, one behind the other.
-    bytes: Vec<u8>,
+    /// Where payloads lie, the last one used last.
+    blocks: Vec<Block>,
+    /// Payloads that lie nowhere else, one behind the other.
+    copies: Vec<u8>,
     packets: Vec<Meta>,
     /// Comments of frames whose packets are in here.
     comments: Vec<(FrameNumber, String)>,
@@ -23,8 +26,18 @@ struct Meta {
     selected: bool,
     /// Given to all shards, because one of them may know its connection.
     is_stray: bool,
+    place: Place,
     len: usize,
     cut: usize,
+}
+
+/// Where a payload is.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The next of the copies.
+    Copied,
+    /// Behind these bytes of a block.
+    Block { number: usize, start: usize },
 }
 
 /// What a shard finds in a batch.
@@ -35,10 +48,26 @@ pub(super) enum Part<'a> {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, packet: &Packet<'_>, is_stray: bool) {
+    /// Adds a packet, which may lie in `block`.
+    pub(super) fn push(&mut self, packet: &Packet<'_>, block: Option<&Block>, is_stray: bool) {
         let &Packet { stamp, selected, source, destination, transport, payload, cut } = packet;
-        self.bytes.extend_from_slice(payload);
-        self.packets.push(Meta { stamp, source, destination, transport, selected, is_stray, len: payload.len(), cut });
+        let place = block.and_then(|block| Some((block, block.place_of(payload)?)));
+        let place = match place {
+            Some((block, start)) => Place::Block { number: self.number_of(block), start },
+            None => {
+                self.copies.extend_from_slice(payload);
+                Place::Copied
+            }
+        };
+        let len = payload.len();
+        self.packets.push(Meta { stamp, source, destination, transport, selected, is_stray, place, len, cut });
+    }
+
+    fn number_of(&mut self, block: &Block) -> usize {
+        self.blocks.iter().rposition(|known| known.is(block)).unwrap_or_else(|| {
+            self.blocks.push(block.clone());
+            self.blocks.len() - 1
+        })
     }
 
     pub(super) fn comment(&mut self, frame: FrameNumber, text: &str) {
@@ -47,8 +76,9 @@ impl Batch {
 
     /// Ready for another round; `room` bytes of it stay.
     pub(super) fn clear(&mut self, room: usize) {
-        self.bytes.clear();
-        self.bytes.shrink_to(room);
+        self.blocks.clear();
+        self.copies.clear();
+        self.copies.shrink_to(room);
         self.packets.clear();
         self.comments.clear();
     }
@@ -56,10 +86,14 @@ impl Batch {
     /// Hands everything on, in order.
     pub(super) fn each(&self, mut each: impl FnMut(Part<'_>)) {
         let mut comments = self.comments.iter().peekable();
-        let mut rest = self.bytes.as_slice();
-        for &Meta { stamp, source, destination, transport, selected, is_stray, len, cut } in &self.packets {
-            let (payload, behind) = rest.split_at(len.min(rest.len()));
-            rest = behind;
+        let mut rest = self.copies.as_slice();
+        for &Meta { stamp, source, destination, transport, selected, is_stray, place, len, cut } in &self.packets {
+            let payload = match place {
+                Place::Copied => rest.split_off(..len).unwrap_or_default(),
+                Place::Block { number, start } => {
+                    self.blocks.get(number).map_or(&[][..], |block| block.part(start, len))
+                }
+            };
             while let Some((frame, text)) = comments.next_if(|(frame, _)| *frame <= stamp.frame) {
                 each(Part::Comment(*frame, text));
             }
@@ -86,12 +120,17 @@ mod tests {
             payload,
             cut: number as usize,
         };
+        let (one, two) = (Block::of(b"first"), Block::of(b"second"));
         let mut batch = Batch::default();
         for _ in 0..2 {
-            batch.push(&packet(1, b"one"), false);
+            batch.push(&packet(1, b"one"), None, false);
             batch.comment(FrameNumber(2), "note");
-            batch.push(&packet(2, b""), true);
-            batch.push(&packet(3, b"three"), false);
+            batch.push(&packet(2, b""), None, true);
+            batch.push(&packet(3, two.part(2, 4)), Some(&two), false);
+            batch.push(&packet(4, b"elsewhere"), Some(&one), false);
+            batch.push(&packet(5, one.part(0, 5)), Some(&one), true);
+            batch.push(&packet(6, two.part(0, 1)), Some(&two), false);
+            assert_eq!((batch.copies.len(), batch.blocks.len()), (12, 2));
             let mut seen = Vec::new();
             batch.each(|part| {
                 seen.push(match part {
@@ -104,7 +143,10 @@ mod tests {
                 format!("{:?}", packet(1, b"one")),
                 "2 note".into(),
                 format!("stray {:?}", packet(2, b"")),
-                format!("{:?}", packet(3, b"three")),
+                format!("{:?}", packet(3, b"cond")),
+                format!("{:?}", packet(4, b"elsewhere")),
+                format!("stray {:?}", packet(5, b"first")),
+                format!("{:?}", packet(6, b"s")),
             ];
             assert_eq!(seen, expected);
             batch.clear(1);

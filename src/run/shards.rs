@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 
 use super::batch::{Batch, Part};
 use crate::base::Anomalies;
-use crate::capture::Frame;
+use crate::capture::{Block, Frame};
 use crate::engine::{Clock, Finished, Front, Options, Rest, Rounds, Route, Shard, route};
 use crate::har::{News, Totals, WriteError, Writer};
 use crate::net::{FlowKey, Packet, Transport};
@@ -29,6 +29,10 @@ const AHEAD: usize = 4;
 /// Rounds whose news wait for the writer.
 const NEWS_AHEAD: usize = 2;
 
+/// Blocks of the captures that a round may keep: as many as its bytes fill, and some, for there are gaps between them. Captures can have
+/// more, where packets lie far apart; those packets are copied.
+const BLOCKS_KEPT: usize = 8;
+
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
 
@@ -37,6 +41,8 @@ pub(super) struct Shards {
     front: Front,
     rounds: Rounds,
     batches: Vec<Batch>,
+    /// Blocks that the batches keep.
+    blocks: Vec<Block>,
     to_shards: Vec<SyncSender<(Batch, Option<Clock>)>>,
     /// Batches to be filled again.
     spare: Receiver<Batch>,
@@ -72,6 +78,7 @@ impl Shards {
             front: Front::new(&options.limits, options.share),
             rounds: Rounds::default(),
             batches: (0..count).map(|_| Batch::default()).collect(),
+            blocks: Vec::new(),
             to_shards,
             spare,
             quic: HashSet::default(),
@@ -83,11 +90,12 @@ impl Shards {
 
     /// Takes the next frame; false when the writer has stopped.
     pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
-        let Self { front, batches, quic, .. } = self;
+        let Self { front, batches, blocks, quic, .. } = self;
+        let block = frame.block.filter(|block| keep(blocks, block));
         if let Some(text) = frame.comment {
             batches.iter_mut().for_each(|batch| batch.comment(frame.number, text));
         }
-        front.push(frame, &mut |packet| hand_out(packet, batches, quic));
+        front.push(frame, &mut |packet| hand_out(packet, block, batches, quic));
         if self.rounds.count(frame) {
             let clock = self.front.end_round();
             self.send(Some(clock))
@@ -98,6 +106,7 @@ impl Shards {
 
     /// Gives the shards what was gathered for them; with a clock when a round is over.
     fn send(&mut self, clock: Option<Clock>) -> bool {
+        self.blocks.clear();
         for (batch, to_shard) in self.batches.iter_mut().zip(&self.to_shards) {
             let fresh = self.spare.try_recv().unwrap_or_default();
             if to_shard.send((std::mem::replace(batch, fresh), clock)).is_err() {
@@ -126,13 +135,31 @@ fn end<T>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Puts a packet into the batch of its shard, or of all.
+/// True when `block` is one of those that are kept; it becomes one while there is room.
 #[inline]
-fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowKey, RandomState>) {
+fn keep(blocks: &mut Vec<Block>, block: &Block) -> bool {
+    if blocks.iter().rev().any(|known| known.is(block)) {
+        return true;
+    }
+    let has_room = blocks.len() < BLOCKS_KEPT;
+    if has_room {
+        blocks.push(block.clone());
+    }
+    has_room
+}
+
+/// Puts a packet, which may lie in `block`, into the batch of its shard, or of all.
+#[inline]
+fn hand_out(
+    packet: &Packet<'_>,
+    block: Option<&Block>,
+    batches: &mut [Batch],
+    quic: &mut HashSet<FlowKey, RandomState>,
+) {
     let Route { home, is_stray } = route(packet, batches.len(), |flow| quic.contains(flow));
     if is_stray {
         for (number, batch) in batches.iter_mut().enumerate() {
-            batch.push(packet, number != home);
+            batch.push(packet, block, number != home);
         }
         return;
     }
@@ -143,7 +170,7 @@ fn hand_out(packet: &Packet<'_>, batches: &mut [Batch], quic: &mut HashSet<FlowK
         }
     }
     if let Some(batch) = batches.get_mut(home) {
-        batch.push(packet, false);
+        batch.push(packet, block, false);
     }
 }
 
@@ -183,5 +210,21 @@ fn write(mut writer: Writer, from_shards: &[Receiver<News>]) -> Result<Writer, W
             return Ok(writer);
         }
         writer.take(&mut round)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_keeps_few_blocks() {
+        let blocks: Vec<Block> = (0..100).map(|_| Block::of(&[0; 8])).collect();
+        let mut kept = Vec::new();
+        for _ in 0..2 {
+            let is_kept: Vec<bool> = blocks.iter().map(|block| keep(&mut kept, block)).collect();
+            assert_eq!(is_kept, (0..100).map(|at| at < BLOCKS_KEPT).collect::<Vec<_>>());
+        }
+        assert_eq!(kept.len(), BLOCKS_KEPT);
     }
 }

@@ -61,6 +61,7 @@ pub(super) unsafe fn frame<'f>(
             }),
             original_len: field(header, packet_header::ORIGINAL),
             data,
+            block: None,
             comment: None,
             selected: false,
         })

@@ -152,3 +152,56 @@ fn secrets_are_found_ahead() {
     secrets_ahead(&path, &Limits::default(), &mut none).unwrap();
     assert!(secrets_ahead(&folder.path().join("nowhere"), &Limits::default(), &mut none).is_err());
 }
+
+/// A file with a frame of each length, all of whose bytes are its turn.
+fn filled(folder: &Path, lens: impl IntoIterator<Item = usize>) -> PathBuf {
+    let mut build = Build::pcap(Little, 0xa1b2_c3d4, 1);
+    for (turn, len) in lens.into_iter().enumerate() {
+        build.record(turn as u32, 0, len as u32, &vec![turn as u8; len]);
+    }
+    put(folder, "filled.pcap", &build.bytes)
+}
+
+/// A file of several blocks, with a record that is larger than one, read by somebody who keeps some of the frames.
+#[test]
+fn what_is_kept_stays_as_it_was() {
+    const LARGE: usize = 700;
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path(), (0..2000).map(|turn| if turn == LARGE { 300_000 } else { 900 + turn % 7 }));
+    for step in [1, 2, 100, 5000] {
+        let mut reader = Reader::open(&path, &Limits::default()).unwrap();
+        let (mut kept, mut turns) = (Vec::new(), 0..2000);
+        while let Some(Item::Frame(frame)) = reader.next().unwrap() {
+            let turn = turns.next().unwrap();
+            assert!(frame.data.iter().all(|&byte| byte == turn as u8), "{turn}");
+            assert_eq!(frame.block.is_none(), turn == LARGE, "{turn}");
+            if let Some(block) = frame.block.filter(|_| turn % step == 0) {
+                kept.push((turn, block.clone(), block.place_of(frame.data).unwrap(), frame.data.len()));
+            }
+        }
+        assert!(turns.is_empty());
+        for (turn, block, start, len) in &kept {
+            assert!(*len >= 900 && block.part(*start, *len).iter().all(|&byte| byte == *turn as u8), "{turn}");
+        }
+        kept.dedup_by(|(_, a, ..), (_, b, ..)| a.is(b));
+        assert!(if step < 200 { (7..=9).contains(&kept.len()) } else { kept.len() == 1 }, "{}", kept.len());
+    }
+}
+
+/// Nobody keeps anything, or only for a while: buffers are used again.
+#[test]
+fn what_is_given_back_is_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path(), [900; 4000]);
+    for (keep, most) in [(0, 1), (100, 3), (1000, 6)] {
+        let mut reader = Reader::open(&path, &Limits::default()).unwrap();
+        let (mut kept, mut seen) = (std::collections::VecDeque::new(), std::collections::BTreeSet::new());
+        while let Some(Item::Frame(frame)) = reader.next().unwrap() {
+            let block = frame.block.unwrap();
+            seen.insert(block.part(0, 1).as_ptr().addr());
+            kept.push_back(block.clone());
+            kept.drain(..kept.len().saturating_sub(keep));
+        }
+        assert!(seen.len() <= most, "{} buffers for {keep} frames", seen.len());
+    }
+}

@@ -54,6 +54,7 @@ impl Bench {
             link_type: LinkType(link_type),
             original_len: original_len as u32,
             data,
+            block: None,
             comment: None,
             selected: false,
         };
