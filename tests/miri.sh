@@ -7,5 +7,7 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
     echo "    rustup toolchain install nightly --component miri"
     exit 0
 fi
+# Miri is slow: few cases of each property, which look for their seeds in the file system.
+export MIRIFLAGS="${MIRIFLAGS:+$MIRIFLAGS }-Zmiri-disable-isolation" PROPTEST_CASES="${PROPTEST_CASES:-16}"
 # The spool's tests make temporary files of a kind that Miri does not know.
 cargo +nightly miri test --lib --target-dir target/miri base:: -- --skip base::spool

@@ -37,8 +37,9 @@ pub static plugin_want_minor: AtomicI32 = AtomicI32::new(0);
 static CONSTRUCTOR: extern "C" fn() = construct;
 
 extern "C" fn construct() {
-    // Nothing here can panic or allocate much: other programs load this library too.
-    if let Some((major, minor)) = host::version()
+    // Nothing here can panic or allocate much: other programs load this library too. Miri runs it as well, and knows no libraries.
+    if !cfg!(miri)
+        && let Some((major, minor)) = host::version()
         && layout(major, minor).is_some()
     {
         plugin_want_minor.store(minor, Relaxed);
