@@ -8,7 +8,7 @@ use super::facts;
 use super::headers::field_text;
 use super::options::{Options, Shape};
 use super::sanitise::Sanitiser;
-use super::slip::{Content, Slip};
+use super::slip::{Content, Share, Slip};
 use super::subject::{Omitted, Subject};
 use super::summary::Summary;
 use super::table::Row;
@@ -19,6 +19,9 @@ use crate::tls::info::Decryption;
 
 /// Connections without an entry that are listed; a port scan makes millions, which are only counted.
 pub(super) const CONNECTIONS_LISTED: u64 = 10_000;
+
+/// Bytes of a small entry.
+const SMALL: usize = 8 << 10;
 
 /// An entry that lacks only what depends on the whole capture.
 #[derive(Debug)]
@@ -101,6 +104,11 @@ impl News {
     pub(super) fn take_entries(&mut self) -> Vec<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.entries)
+    }
+
+    /// Shares of the entries that are in memory and small.
+    pub fn shares(&self) -> impl Iterator<Item = Share> {
+        self.entries.iter().filter(|entry| entry.slip.allocated() <= SMALL).filter_map(|entry| entry.slip.share())
     }
 
     /// True when nothing happened.

@@ -35,6 +35,17 @@ pub struct Slip {
     pub waited: Option<Box<Waited>>,
 }
 
+/// A share of an entry in memory: while somebody has one, its memory stays.
+#[derive(Debug, Clone)]
+pub struct Share(Arc<(Late, Content)>);
+
+impl Share {
+    /// True when nobody else needs the entry.
+    pub fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Place {
     Here(Arc<(Late, Content)>),
@@ -127,6 +138,14 @@ impl Slip {
             Content::Row(row) => row.memory(),
         };
         size_of::<(Late, Content)>() + entry.0.allocated() + content
+    }
+
+    /// A share of it, when it is in memory.
+    pub fn share(&self) -> Option<Share> {
+        match &self.place {
+            Place::Here(entry) => Some(Share(Arc::clone(entry))),
+            Place::Away(_) => None,
+        }
     }
 
     /// Puts it into the spool; false when that takes no more, which the spool tells.

@@ -9,7 +9,7 @@
 //!
 //! The writer takes the news of one round of all shards at a time, so nothing depends on who was faster.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -20,7 +20,7 @@ use super::batch::{Batch, Part};
 use crate::base::Anomalies;
 use crate::capture::{Block, Frame};
 use crate::engine::{Clock, Finished, Front, Options, Rest, Rounds, Route, Shard, route};
-use crate::har::{News, Totals, WriteError, Writer};
+use crate::har::{self, News, Totals, WriteError, Writer};
 use crate::net::{FlowKey, Packet, Transport};
 use crate::tls::KeyLog;
 
@@ -32,6 +32,9 @@ const NEWS_AHEAD: usize = 2;
 /// Blocks of the captures that a round may keep: as many as its bytes fill, and some, for there are gaps between them. Captures can have
 /// more, where packets lie far apart; those packets are copied.
 const BLOCKS_KEPT: usize = 8;
+
+/// Small entries whose memory a shard waits for.
+const LENT: usize = 512;
 
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
@@ -174,6 +177,24 @@ fn hand_out(
     }
 }
 
+/// Small entries on their way through the writer. The shard that took their memory gives it back: where the writer does, both wait for the
+/// lock of that part of the allocator, many times an entry.
+#[derive(Default)]
+struct Lent(VecDeque<har::Share>);
+
+impl Lent {
+    fn lend(&mut self, news: &News) {
+        self.0.extend(news.shares());
+    }
+
+    /// Gives back what the writer is done with, in about the order in which it takes them, and what it keeps for long.
+    fn give_back(&mut self) {
+        while self.0.front().is_some_and(har::Share::is_last) || self.0.len() > LENT {
+            self.0.pop_front();
+        }
+    }
+}
+
 /// The work of a shard; batches keep `room` bytes for the next round.
 fn follow(
     mut shard: Shard,
@@ -182,6 +203,7 @@ fn follow(
     give_back: &SyncSender<Batch>,
     room: usize,
 ) -> (Totals, Anomalies) {
+    let mut lent = Lent::default();
     while let Ok((mut batch, clock)) = batches.recv() {
         batch.each(|part| match part {
             Part::Comment(frame, text) => shard.comment(frame, text),
@@ -192,7 +214,10 @@ fn follow(
         // When nobody wants it back it is dropped.
         let _ = give_back.try_send(batch);
         let Some(clock) = clock else { continue };
-        if to_writer.send(std::mem::take(shard.end_round(clock))).is_err() {
+        let news = std::mem::take(shard.end_round(clock));
+        lent.give_back();
+        lent.lend(&news);
+        if to_writer.send(news).is_err() {
             break;
         }
     }
