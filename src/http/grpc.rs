@@ -75,8 +75,12 @@ impl Decoder {
     pub fn new(headers: &Headers, limits: &Limits, budget: &Budget) -> Option<Self> {
         const KIND: &[u8] = b"application/grpc";
         let kind = headers.first("content-type")?;
-        let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-        let suffix = kind.strip_prefix(KIND)?;
+        let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let (start, suffix) = kind.split_at_checked(KIND.len())?;
+        if !start.eq_ignore_ascii_case(KIND) {
+            return None;
+        }
+        let suffix = suffix.to_ascii_lowercase();
         let is_text = suffix.starts_with(b"-web-text");
         let is_web = suffix.starts_with(b"-web");
         if !matches!(suffix.first(), None | Some(b'+')) && !is_web {

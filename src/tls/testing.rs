@@ -41,6 +41,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
+    #[cfg(test)]
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
@@ -385,6 +386,7 @@ impl Conversation {
     }
 
     /// Another handshake inside the connection, before TLS 1.3.
+    #[cfg(test)]
     pub(crate) fn renegotiate(&mut self) {
         self.client_random = self.random.bytes(32);
         self.server_random = self.random.bytes(32);
