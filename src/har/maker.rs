@@ -8,7 +8,7 @@ use super::facts;
 use super::headers::field_text;
 use super::options::{Options, Shape};
 use super::sanitise::Sanitiser;
-use super::slip::{Content, Share, Slip};
+use super::slip::{Content, Handle, Slip};
 use super::subject::{Omitted, Subject};
 use super::summary::Summary;
 use super::table::Row;
@@ -106,9 +106,9 @@ impl News {
         std::mem::take(&mut self.entries)
     }
 
-    /// Shares of the entries that are in memory and small.
-    pub fn shares(&self) -> impl Iterator<Item = Share> {
-        self.entries.iter().filter(|entry| entry.slip.allocated() <= SMALL).filter_map(|entry| entry.slip.share())
+    /// Handles on the entries that are in memory and small.
+    pub fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.entries.iter().filter(|entry| entry.slip.allocated() <= SMALL).filter_map(|entry| entry.slip.handle())
     }
 
     /// True when nothing happened.

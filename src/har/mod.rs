@@ -45,7 +45,7 @@ pub use brief::{Brief, Briefs};
 pub use maker::{Closed, Entry, Horizon, Maker, News, Totals};
 pub use options::{Creator, Options, Shape};
 pub use sanitise::Level;
-pub use slip::Share;
+pub use slip::Handle;
 pub use stream::WriteError;
 pub use summary::Summary;
 pub use table::Table;

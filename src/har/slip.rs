@@ -35,11 +35,11 @@ pub struct Slip {
     pub waited: Option<Box<Waited>>,
 }
 
-/// A share of an entry in memory: while somebody has one, its memory stays.
+/// A handle on an entry in memory: while somebody has one, its memory stays.
 #[derive(Debug, Clone)]
-pub struct Share(Arc<(Late, Content)>);
+pub struct Handle(Arc<(Late, Content)>);
 
-impl Share {
+impl Handle {
     /// True when nobody else needs the entry.
     pub fn is_last(&self) -> bool {
         Arc::strong_count(&self.0) == 1
@@ -140,10 +140,10 @@ impl Slip {
         size_of::<(Late, Content)>() + entry.0.allocated() + content
     }
 
-    /// A share of it, when it is in memory.
-    pub fn share(&self) -> Option<Share> {
+    /// A handle on it, when it is in memory.
+    pub fn handle(&self) -> Option<Handle> {
         match &self.place {
-            Place::Here(entry) => Some(Share(Arc::clone(entry))),
+            Place::Here(entry) => Some(Handle(Arc::clone(entry))),
             Place::Away(_) => None,
         }
     }

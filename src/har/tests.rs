@@ -684,19 +684,19 @@ fn the_lesser_version_is_shown() {
 }
 
 #[test]
-fn small_entries_are_shared_until_they_are_written() {
+fn handles_on_small_entries_tell_when_they_are_written() {
     let mut run = Run::new(Options::default());
     let out = Shown::default();
     run.writer.stream("x.pcap", Box::new(out.clone()));
     run = run.with(exchange("/small", &[], &[], b"text"), &connection());
     run = run.with(later(exchange("/large", &[], &[], &[b'x'; 100_000]), 1, 1), &connection());
-    let shares: Vec<Share> = run.news.shares().collect();
-    assert_eq!(shares.len(), 1);
+    let handles: Vec<Handle> = run.news.handles().collect();
+    assert_eq!(handles.len(), 1);
     run.take();
-    assert!(!shares[0].is_last());
+    assert!(!handles[0].is_last());
     let totals = run.maker.totals().clone();
     run.writer.finish(&capture(), totals).unwrap();
-    assert!(shares[0].is_last());
+    assert!(handles[0].is_last());
     let har: Value = serde_json::from_slice(&out.text()).unwrap();
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 2);
 }

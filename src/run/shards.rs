@@ -180,16 +180,16 @@ fn hand_out(
 /// Small entries on their way through the writer. The shard that took their memory gives it back: where the writer does, both wait for the
 /// lock of that part of the allocator, many times an entry.
 #[derive(Default)]
-struct Lent(VecDeque<har::Share>);
+struct Lent(VecDeque<har::Handle>);
 
 impl Lent {
     fn lend(&mut self, news: &News) {
-        self.0.extend(news.shares());
+        self.0.extend(news.handles());
     }
 
     /// Gives back what the writer is done with, in about the order in which it takes them, and what it keeps for long.
     fn give_back(&mut self) {
-        while self.0.front().is_some_and(har::Share::is_last) || self.0.len() > LENT {
+        while self.0.front().is_some_and(har::Handle::is_last) || self.0.len() > LENT {
             self.0.pop_front();
         }
     }
