@@ -159,10 +159,11 @@ impl Window {
         }
     }
 
-    /// The buffer, which may be kept. One that has grown may not, for a capture could make it of any size.
+    /// The buffer, which may be kept when that is worth its room: not one that a capture has made grow to any size, nor one that is mostly
+    /// empty, as those of many small files are.
     #[inline]
     pub(super) fn block(&self) -> Option<&Block> {
-        (self.buffer.0.len() == self.size).then_some(&self.buffer)
+        (self.buffer.0.len() == self.size && self.end >= self.size / 2).then_some(&self.buffer)
     }
 
     /// Moves the start of the window; never past what it holds.
