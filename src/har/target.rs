@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use memchr::memmem;
-use percent_encoding::percent_decode;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use url::{Position, Url};
 
 use crate::http::RequestHead;
@@ -59,8 +59,8 @@ pub fn shown<'u>(url: &'u Url, head: &RequestHead) -> Cow<'u, str> {
     let sent = split_absolute(&head.target).map_or(head.target.as_slice(), |(_, _, path)| path);
     let end = sent.iter().position(|byte| b"?#".contains(byte)).unwrap_or(sent.len());
     let path = sent.get(..end).unwrap_or_default();
-    // Most paths have neither.
-    if memmem::find(path, b"/.").is_none() && !path.contains(&b'%') {
+    // Most paths have nothing that could be a dot segment.
+    if !path.starts_with(b".") && memmem::find(path, b"/.").is_none() && !path.contains(&b'%') {
         return Cow::Borrowed(url.as_str());
     }
     let is_dotted = path.split(|&byte| byte == b'/').any(|segment| {
@@ -93,30 +93,17 @@ fn readable_authority(bytes: &[u8]) -> Option<&str> {
     (!text.is_empty() && !text.contains(is_odd)).then_some(text)
 }
 
+/// What consumers of HAR refuse in a path or query, beside bytes that are no ASCII.
+const REFUSED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
 /// Path and query with every byte escaped that consumers of HAR refuse, and nothing that a browser asks for changed.
 fn escaped_path(target: &[u8]) -> String {
     let mut path = String::with_capacity(target.len() + 1);
     if target.first() != Some(&b'/') && target.first() != Some(&b'?') {
         path.push('/');
     }
-    let is_kept = |byte: u8| (0x21..=0x7e).contains(&byte) && !b"\"<>\\^`{|}".contains(&byte);
-    if let Ok(text) = std::str::from_utf8(target)
-        && text.bytes().all(is_kept)
-    {
-        path.push_str(text);
-        return path;
-    }
-    for &byte in target {
-        match byte {
-            byte if is_kept(byte) => path.push(char::from(byte)),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                path.push('%');
-                path.push(char::from(HEX[usize::from(byte >> 4)]));
-                path.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-    }
+    path.extend(percent_encode(target, REFUSED));
     path
 }
 
@@ -239,6 +226,8 @@ mod tests {
         assert_eq!(written(b"/a/%2e%2E/b#c"), "http://a.test/a/%2e%2E/b");
         assert_eq!(written(b"http://b.test/./x y"), "http://b.test/./x%20y");
         assert_eq!(written(b"/a..b/.c"), "http://a.test/a..b/.c");
+        assert_eq!(written(b"../b"), "http://a.test/../b");
+        assert_eq!(written(b"."), "http://a.test/.");
     }
 
     #[test]
