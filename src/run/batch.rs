@@ -7,7 +7,7 @@ use crate::net::{Endpoint, Packet, Transport};
 /// The packets of one round that belong to one shard, in the order of the capture.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Where payloads lie, the last one used last.
+    /// Where payloads lie.
     blocks: Vec<Block>,
     /// Payloads that lie nowhere else, one behind the other.
     copies: Vec<u8>,
@@ -48,12 +48,11 @@ pub(super) enum Part<'a> {
 }
 
 impl Batch {
-    /// Adds a packet, which may lie in `block`.
-    pub(super) fn push(&mut self, packet: &Packet<'_>, block: Option<&Block>, is_stray: bool) {
+    /// Adds a packet, which may lie in a block: that of this number among those that [`Self::keep`] is given.
+    pub(super) fn push(&mut self, packet: &Packet<'_>, block: Option<(usize, &Block)>, is_stray: bool) {
         let &Packet { stamp, selected, source, destination, transport, payload, cut } = packet;
-        let place = block.and_then(|block| Some((block, block.place_of(payload)?)));
-        let place = match place {
-            Some((block, start)) => Place::Block { number: self.number_of(block), start },
+        let place = match block.and_then(|(number, block)| Some((number, block.place_of(payload)?))) {
+            Some((number, start)) => Place::Block { number, start },
             None => {
                 self.copies.extend_from_slice(payload);
                 Place::Copied
@@ -63,11 +62,9 @@ impl Batch {
         self.packets.push(Meta { stamp, source, destination, transport, selected, is_stray, place, len, cut });
     }
 
-    fn number_of(&mut self, block: &Block) -> usize {
-        self.blocks.iter().rposition(|known| known.is(block)).unwrap_or_else(|| {
-            self.blocks.push(block.clone());
-            self.blocks.len() - 1
-        })
+    /// Keeps the blocks of the round.
+    pub(super) fn keep(&mut self, blocks: &[Block]) {
+        self.blocks.extend_from_slice(blocks);
     }
 
     pub(super) fn comment(&mut self, frame: FrameNumber, text: &str) {
@@ -126,11 +123,12 @@ mod tests {
             batch.push(&packet(1, b"one"), None, false);
             batch.comment(FrameNumber(2), "note");
             batch.push(&packet(2, b""), None, true);
-            batch.push(&packet(3, two.part(2, 4)), Some(&two), false);
-            batch.push(&packet(4, b"elsewhere"), Some(&one), false);
-            batch.push(&packet(5, one.part(0, 5)), Some(&one), true);
-            batch.push(&packet(6, two.part(0, 1)), Some(&two), false);
-            assert_eq!((batch.copies.len(), batch.blocks.len()), (12, 2));
+            batch.push(&packet(3, two.part(2, 4)), Some((1, &two)), false);
+            batch.push(&packet(4, b"elsewhere"), Some((0, &one)), false);
+            batch.push(&packet(5, one.part(0, 5)), Some((0, &one)), true);
+            batch.push(&packet(6, two.part(0, 1)), Some((1, &two)), false);
+            batch.keep(&[one.clone(), two.clone()]);
+            assert_eq!(batch.copies.len(), 12);
             let mut seen = Vec::new();
             batch.each(|part| {
                 seen.push(match part {

@@ -33,8 +33,8 @@ const NEWS_AHEAD: usize = 2;
 /// more, where packets lie far apart; those packets are copied.
 const BLOCKS_KEPT: usize = 8;
 
-/// Small entries whose memory a shard waits for.
-const LENT: usize = 512;
+/// Small entries whose memory all shards together wait for.
+const LENT: usize = 1024;
 
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
@@ -44,7 +44,7 @@ pub(super) struct Shards {
     front: Front,
     rounds: Rounds,
     batches: Vec<Batch>,
-    /// Blocks that the batches keep.
+    /// Blocks that the batches of this round are to keep.
     blocks: Vec<Block>,
     to_shards: Vec<SyncSender<(Batch, Option<Clock>)>>,
     /// Batches to be filled again.
@@ -71,7 +71,8 @@ impl Shards {
             let (to_writer, from_shard) = sync_channel(NEWS_AHEAD);
             let shard = Shard::new(options, keys.clone(), folder.cloned(), count);
             let give_back = give_back.clone();
-            let work = move || follow(shard, &batches, &to_writer, &give_back, 2 * Rounds::BYTES / count);
+            let lent = Lent { entries: VecDeque::new(), most: LENT / count };
+            let work = move || follow(shard, &batches, &to_writer, &give_back, lent, 2 * Rounds::BYTES / count);
             shards.push(Builder::new().name(format!("shard {number}")).spawn(work)?);
             to_shards.push(to_shard);
             news.push(from_shard);
@@ -94,7 +95,7 @@ impl Shards {
     /// Takes the next frame; false when the writer has stopped.
     pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
         let Self { front, batches, blocks, quic, .. } = self;
-        let block = frame.block.filter(|block| keep(blocks, block));
+        let block = frame.block.and_then(|block| Some((number(blocks, block)?, block)));
         if let Some(text) = frame.comment {
             batches.iter_mut().for_each(|batch| batch.comment(frame.number, text));
         }
@@ -109,13 +110,14 @@ impl Shards {
 
     /// Gives the shards what was gathered for them; with a clock when a round is over.
     fn send(&mut self, clock: Option<Clock>) -> bool {
-        self.blocks.clear();
         for (batch, to_shard) in self.batches.iter_mut().zip(&self.to_shards) {
+            batch.keep(&self.blocks);
             let fresh = self.spare.try_recv().unwrap_or_default();
             if to_shard.send((std::mem::replace(batch, fresh), clock)).is_err() {
                 return false;
             }
         }
+        self.blocks.clear();
         true
     }
 
@@ -138,24 +140,24 @@ fn end<T>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// True when `block` is one of those that are kept; it becomes one while there is room.
+/// The number of `block` among those that are kept; it becomes the next one while there is room.
 #[inline]
-fn keep(blocks: &mut Vec<Block>, block: &Block) -> bool {
-    if blocks.iter().rev().any(|known| known.is(block)) {
-        return true;
+fn number(blocks: &mut Vec<Block>, block: &Block) -> Option<usize> {
+    if let Some(known) = blocks.iter().rposition(|known| known.is(block)) {
+        return Some(known);
     }
-    let has_room = blocks.len() < BLOCKS_KEPT;
-    if has_room {
-        blocks.push(block.clone());
+    if blocks.len() == BLOCKS_KEPT {
+        return None;
     }
-    has_room
+    blocks.push(block.clone());
+    Some(blocks.len() - 1)
 }
 
-/// Puts a packet, which may lie in `block`, into the batch of its shard, or of all.
+/// Puts a packet, which may lie in a block of that number, into the batch of its shard, or of all.
 #[inline]
 fn hand_out(
     packet: &Packet<'_>,
-    block: Option<&Block>,
+    block: Option<(usize, &Block)>,
     batches: &mut [Batch],
     quic: &mut HashSet<FlowKey, RandomState>,
 ) {
@@ -179,18 +181,20 @@ fn hand_out(
 
 /// Small entries on their way through the writer. The shard that took their memory gives it back: where the writer does, both wait for the
 /// lock of that part of the allocator, many times an entry.
-#[derive(Default)]
-struct Lent(VecDeque<har::Handle>);
+struct Lent {
+    entries: VecDeque<har::Handle>,
+    most: usize,
+}
 
 impl Lent {
     fn lend(&mut self, news: &News) {
-        self.0.extend(news.handles());
+        self.entries.extend(news.handles());
     }
 
     /// Gives back what the writer is done with, in about the order in which it takes them, and what it keeps for long.
     fn give_back(&mut self) {
-        while self.0.front().is_some_and(har::Handle::is_last) || self.0.len() > LENT {
-            self.0.pop_front();
+        while self.entries.front().is_some_and(har::Handle::is_last) || self.entries.len() > self.most {
+            self.entries.pop_front();
         }
     }
 }
@@ -201,9 +205,9 @@ fn follow(
     batches: &Receiver<(Batch, Option<Clock>)>,
     to_writer: &SyncSender<News>,
     give_back: &SyncSender<Batch>,
+    mut lent: Lent,
     room: usize,
 ) -> (Totals, Anomalies) {
-    let mut lent = Lent::default();
     while let Ok((mut batch, clock)) = batches.recv() {
         batch.each(|part| match part {
             Part::Comment(frame, text) => shard.comment(frame, text),
@@ -247,8 +251,8 @@ mod tests {
         let blocks: Vec<Block> = (0..100).map(|_| Block::of(&[0; 8])).collect();
         let mut kept = Vec::new();
         for _ in 0..2 {
-            let is_kept: Vec<bool> = blocks.iter().map(|block| keep(&mut kept, block)).collect();
-            assert_eq!(is_kept, (0..100).map(|at| at < BLOCKS_KEPT).collect::<Vec<_>>());
+            let numbers: Vec<_> = blocks.iter().map(|block| number(&mut kept, block)).collect();
+            assert_eq!(numbers, (0..100).map(|at| (at < BLOCKS_KEPT).then_some(at)).collect::<Vec<_>>());
         }
         assert_eq!(kept.len(), BLOCKS_KEPT);
     }
