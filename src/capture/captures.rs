@@ -26,8 +26,8 @@ pub struct Captures {
     paths: Vec<PathBuf>,
     /// Files to open later, earliest first frame first.
     pending: VecDeque<Key>,
-    /// Files being read, at the place of their path.
-    heads: Vec<Option<Head>>,
+    /// Files being read, at the place of their path; of the others there is no more than the place.
+    heads: Vec<Option<Box<Head>>>,
     /// The next frame of each file being read, but for the current one.
     queue: BinaryHeap<Reverse<Key>>,
     /// The file whose record was handed on last.
@@ -74,7 +74,7 @@ impl Captures {
         if let [path] = paths {
             let reader = Reader::open_with(path, limits, BUFFER, opener)?;
             captures.total = reader.progress().total;
-            captures.heads = vec![Some(Head { reader, record: None })];
+            captures.heads = vec![Some(Box::new(Head { reader, record: None }))];
             captures.current = Some(0);
         } else {
             for (slot, path) in paths.iter().enumerate() {
@@ -152,7 +152,7 @@ impl Captures {
 
     fn start(&mut self, slot: usize, reader: Reader) {
         if let Some(place) = self.heads.get_mut(slot) {
-            *place = Some(Head { reader, record: None });
+            *place = Some(Box::new(Head { reader, record: None }));
         }
         if let Some(key) = self.step(slot) {
             self.queue.push(Reverse(key));

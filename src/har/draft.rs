@@ -38,7 +38,7 @@ pub struct Text {
 impl Draft {
     /// An empty draft.
     pub fn new() -> Self {
-        Self { text: Vec::with_capacity(4096), bodies: Vec::new() }
+        Self { text: Vec::with_capacity(2048), bodies: Vec::new() }
     }
 
     /// Writes a string of `bytes` in `form`.
