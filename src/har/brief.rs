@@ -3,7 +3,7 @@
 use super::entry;
 use super::lookup::{Lookups, Waited};
 use super::options::Options;
-use super::page::Pages;
+use super::page::{Pages, page_id};
 use super::sanitise::Sanitiser;
 use super::target;
 use super::timings::{Moments, Phases};
@@ -36,6 +36,13 @@ pub struct Brief {
     pub page: u32,
     /// Faults of the exchange.
     pub anomalies: Vec<AnomalyKind>,
+}
+
+impl Brief {
+    /// `pageref`.
+    pub fn page_id(&self) -> String {
+        page_id(self.page)
+    }
 }
 
 /// Makes briefs of exchanges, with the lookups and pages that are known by then.

@@ -14,20 +14,20 @@ use crate::net::Endpoint;
 /// ```
 pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> String {
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
-    let mut bytes = Vec::with_capacity(40);
-    bytes.extend_from_slice(&[0, 0]);
+    let mut hash = Sha1::new();
+    hash.update([0, 0]);
     for end in [low, high] {
         match end.address {
-            IpAddr::V4(address) => bytes.extend_from_slice(&address.octets()),
-            IpAddr::V6(address) => bytes.extend_from_slice(&address.octets()),
+            IpAddr::V4(address) => hash.update(address.octets()),
+            IpAddr::V6(address) => hash.update(address.octets()),
         }
     }
-    bytes.extend_from_slice(&[protocol, 0]);
-    bytes.extend_from_slice(&low.port.to_be_bytes());
-    bytes.extend_from_slice(&high.port.to_be_bytes());
+    hash.update([protocol, 0]);
+    hash.update(low.port.to_be_bytes());
+    hash.update(high.port.to_be_bytes());
     let mut id = String::with_capacity(30);
     id.push_str("1:");
-    base64_simd::STANDARD.encode_append(Sha1::digest(&bytes), &mut id);
+    base64_simd::STANDARD.encode_append(hash.finalize(), &mut id);
     id
 }
 

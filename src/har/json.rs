@@ -46,18 +46,24 @@ fn decimal<const DIGITS: usize>(out: &mut Vec<u8>, number: i64) {
     let unit = const { 10u64.pow(DIGITS as u32) };
     let value = number.unsigned_abs();
     (value / unit).write(out);
-    let mut rest = value % unit;
+    let rest = value % unit;
     if rest == 0 {
         return;
     }
     let mut digits = [0; DIGITS];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    put_digits(&mut digits, rest);
     let len = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
     out.push(b'.');
     out.extend_from_slice(digits.get(..len).unwrap_or_default());
+}
+
+/// Writes the last digits of a number, as many as there is room for.
+#[inline]
+pub fn put_digits(into: &mut [u8], mut number: u64) {
+    for digit in into.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// A value that JSON writes without quotes.
@@ -84,8 +90,8 @@ impl Plain for bool {
     }
 }
 
-/// JSON that is ready.
-impl Plain for &str {
+/// JSON that is ready, and no bytes of a capture.
+impl Plain for &'static str {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
     }

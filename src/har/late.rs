@@ -6,7 +6,7 @@ use serde_json::json;
 use std::net::IpAddr;
 
 use super::community::community_id;
-use super::json::{Object, Plain, array};
+use super::json::{Object, Plain, array, put_digits};
 use super::lookup::Waited;
 use super::page::{Visit, page_id};
 use super::sanitise::Sanitiser;
@@ -67,19 +67,13 @@ pub fn date_time(micros: i64) -> String {
         return time.to_rfc3339_opts(SecondsFormat::Micros, true);
     }
     let mut text = *b"0000-00-00T00:00:00.000000Z";
-    let mut put = |at: usize, digits: usize, mut number: u32| {
-        for digit in text.iter_mut().skip(at).take(digits).rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-    };
-    put(0, 4, time.year() as u32);
-    put(5, 2, time.month());
-    put(8, 2, time.day());
-    put(11, 2, time.hour());
-    put(14, 2, time.minute());
-    put(17, 2, time.second());
-    put(20, 6, time.timestamp_subsec_micros());
+    put_digits(&mut text[0..4], time.year() as u64);
+    put_digits(&mut text[5..7], time.month().into());
+    put_digits(&mut text[8..10], time.day().into());
+    put_digits(&mut text[11..13], time.hour().into());
+    put_digits(&mut text[14..16], time.minute().into());
+    put_digits(&mut text[17..19], time.second().into());
+    put_digits(&mut text[20..26], time.timestamp_subsec_micros().into());
     String::from_utf8(text.to_vec()).unwrap_or_default()
 }
 
@@ -194,4 +188,18 @@ fn dns(entry: &mut Object<'_>, waited: &Waited, sanitiser: &Sanitiser) {
         "_dns",
         &json!({"query": waited.name, "answers": answers, "server": server, "frame": waited.answer.frame.0}),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn times_are_written_as_chrono_writes_them(micros in prop_oneof![any::<i64>(), -62_200_000_000_000_000i64..253_500_000_000_000_000]) {
+            let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+            prop_assert_eq!(date_time(micros), time.to_rfc3339_opts(SecondsFormat::Micros, true));
+        }
+    }
 }

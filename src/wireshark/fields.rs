@@ -357,7 +357,7 @@ impl Bridge {
 impl Row {
     fn new(number: u32, brief: &Brief) -> Self {
         let mut texts = vec![
-            (Field::Page, text(&format!("page_{}", brief.page))),
+            (Field::Page, text(&brief.page_id())),
             (Field::Method, text(&brief.method)),
             (Field::Url, text(&brief.url)),
             (Field::Version, text(brief.version)),
