@@ -60,7 +60,7 @@ impl Collector {
         };
         let end = if wants_bytes { unknown } else { Some(BodyEnd::Dropped) };
         Self {
-            gathered: (wants_bytes && !is_watched && codings.is_gzip()).then(Vec::new),
+            gathered: (!is_watched && codings.is_gzip()).then(Vec::new),
             codings,
             is_begun: false,
             wire_size: 0,
@@ -216,7 +216,7 @@ impl Collector {
         let room = self.whole_part();
         if let Some(plain) = self.gathered.as_deref().and_then(|coded| Codings::whole(coded, room)) {
             self.size = plain.len() as u64;
-            self.tail = plain;
+            self.tail = if self.wants_bytes { plain } else { Vec::new() };
             self.gathered = None;
             self.codings = Codings::default();
         }
@@ -323,6 +323,11 @@ mod tests {
             assert!(all == plain && body.end == BodyEnd::Whole, "{} bytes: {:?}", plain.len(), body.end);
             assert_eq!((body.size, body.wire_size), (plain.len() as u64, coded.len() as u64));
             assert!(budget.used() <= 2 * MEMORY_PART);
+            let (measured, none, budget) = collect("gzip", &pieces, &Limits::default(), false);
+            assert!(none.is_empty() && measured.end == BodyEnd::Dropped);
+            assert_eq!((measured.size, measured.wire_size), (body.size, body.wire_size));
+            drop(measured);
+            assert_eq!(budget.used(), 0);
             let half: Vec<Option<&[u8]>> = coded[..coded.len() / 2].chunks(1460).map(Some).collect();
             let (cut, some, _) = collect("gzip", &half, &Limits::default(), true);
             assert!(plain.starts_with(&some) && cut.size == some.len() as u64 && cut.end != BodyEnd::Whole);
