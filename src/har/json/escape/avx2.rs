@@ -1,4 +1,5 @@
-//! Escaping with AVX2, a 32-byte block at a time: the cost of a block does not depend on how many of its bytes are escaped.
+//! Escaping with AVX2, a 32-byte block at a time: the cost of a block does not depend on how many of its bytes are escaped. One with
+//! a control character that has no short form is written byte by byte.
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi128_si64, _mm_extract_epi64, _mm_set_epi64x, _mm_shuffle_epi8, _mm256_and_si256,
