@@ -20,7 +20,7 @@ pub(super) struct Shared<'s> {
 }
 
 /// An exchange that is over, and the TLS session it came through.
-pub(super) type Done<'d> = &'d mut dyn FnMut(Exchange, Option<&TlsInfo>);
+pub(super) type Done<'d> = &'d mut dyn FnMut(Box<Exchange>, Option<&TlsInfo>);
 
 /// One layer of a connection.
 pub(super) struct Layer {
@@ -176,7 +176,7 @@ fn through(
 ) {
     // Asked for once: a conversation that has begun knows what it carries.
     let alpn = if web.inside.is_none() { session.info().alpn.clone() } else { None };
-    let mut over: Vec<(Exchange, Option<TlsInfo>)> = Vec::new();
+    let mut over: Vec<(Box<Exchange>, Option<TlsInfo>)> = Vec::new();
     feed(session, &mut |side, mut event| {
         // A client can read no byte of a record before the whole record is there and its tag was checked.
         if let (Side::Server, StreamEvent::Data(chunk)) = (side, &mut event) {

@@ -62,7 +62,7 @@ pub(super) struct Desk {
 }
 
 /// Exchanges that came out of one step, with the TLS session they came through.
-type Done = Vec<(Exchange, Option<TlsInfo>)>;
+type Done = Vec<(Box<Exchange>, Option<TlsInfo>)>;
 
 impl Desk {
     /// What all flows share while one of them works.

@@ -27,7 +27,7 @@ impl Default for KeepBodies {
 
 /// Gathers the events of one connection (or one layer of it) into exchanges.
 pub struct Tracker {
-    open: BTreeMap<StreamId, Open>,
+    open: BTreeMap<StreamId, Box<Open>>,
     limits: Limits,
     budget: Budget,
     keep: KeepBodies,
@@ -91,7 +91,13 @@ impl Tracker {
 
     /// Takes one event; exchanges that are complete with it are handed on. `next` is the ordinal of the next request on the
     /// connection, which may have several trackers (tunnels).
-    pub fn push(&mut self, event: HttpEvent<'_>, next: &mut u32, spool: &mut Spool, out: &mut dyn FnMut(Exchange)) {
+    pub fn push(
+        &mut self,
+        event: HttpEvent<'_>,
+        next: &mut u32,
+        spool: &mut Spool,
+        out: &mut dyn FnMut(Box<Exchange>),
+    ) {
         let stream = event.stream;
         match event.kind {
             HttpEventKind::Request(head) => self.begin(stream, head, None, next),
@@ -142,11 +148,11 @@ impl Tracker {
             arrivals: Vec::new(),
             lease,
         };
-        self.open.insert(stream, open);
+        self.open.insert(stream, Box::new(open));
     }
 
     /// The connection is over: what is still open is handed on as it is.
-    pub fn finish(&mut self, reason: Abort, stamp: Stamp, spool: &mut Spool, out: &mut dyn FnMut(Exchange)) {
+    pub fn finish(&mut self, reason: Abort, stamp: Stamp, spool: &mut Spool, out: &mut dyn FnMut(Box<Exchange>)) {
         for (stream, open) in std::mem::take(&mut self.open) {
             out(open.close(stream, Some((reason, stamp)), self.secure, spool));
         }
@@ -293,12 +299,12 @@ impl Open {
     }
 
     fn close(
-        mut self,
+        mut self: Box<Self>,
         stream: StreamId,
         unanswered: Option<(Abort, Stamp)>,
         secure: bool,
         spool: &mut Spool,
-    ) -> Exchange {
+    ) -> Box<Exchange> {
         let interpreter = &mut self.interpreter;
         let unanswered = self.unanswered.or(unanswered);
         let reason = unanswered.map_or(Abort::Closed, |(reason, _)| reason);
@@ -333,7 +339,7 @@ impl Open {
         {
             response.trailers = found.trailers;
         }
-        Exchange {
+        Box::new(Exchange {
             stream,
             number: self.number,
             request,
@@ -349,7 +355,7 @@ impl Open {
             unanswered: unanswered.filter(|_| !is_answered),
             comments: Vec::new(),
             leases: [self.lease, found.lease],
-        }
+        })
     }
 }
 

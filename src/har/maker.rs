@@ -178,7 +178,7 @@ impl Maker {
     /// An exchange is over with the frame `done`: it becomes an entry, unless it is left out.
     pub fn exchange(
         &mut self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         connection: &Connection,
         done: FrameNumber,
         spool: &mut Spool,

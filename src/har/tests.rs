@@ -46,7 +46,7 @@ impl Run {
     }
 
     fn exchange(&mut self, exchange: Exchange, connection: &Connection) {
-        if let Some(entry) = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool) {
+        if let Some(entry) = self.maker.exchange(Box::new(exchange), connection, FrameNumber(1), &mut self.spool) {
             self.news.enter(entry, 1 << 20, &mut self.spool);
         }
     }

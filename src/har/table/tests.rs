@@ -30,7 +30,7 @@ impl<W: Write + Send> Run<W> {
     }
 
     fn try_push(&mut self, exchange: Exchange, connection: &Connection) -> io::Result<()> {
-        let entry = self.maker.exchange(exchange, connection, FrameNumber(1), &mut self.spool).unwrap();
+        let entry = self.maker.exchange(Box::new(exchange), connection, FrameNumber(1), &mut self.spool).unwrap();
         let mut slip = entry.slip;
         let record = |row: &Row| {
             let mut record = Vec::new();
