@@ -1,5 +1,5 @@
 //! Floor 0: what every room needs: a byte cursor, time and frame numbers, limits, the memory budget, the spool, anomalies,
-//! who was used last.
+//! who was used last, a decoder that several rooms share.
 
 pub mod anomaly;
 pub mod budget;
@@ -10,6 +10,7 @@ pub mod limits;
 pub mod recency;
 pub mod spool;
 pub mod stamp;
+pub mod zstd;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use budget::{Budget, Lease};
@@ -18,3 +19,4 @@ pub use limits::Limits;
 pub use recency::Recency;
 pub use spool::{Spool, Stored};
 pub use stamp::{FrameNumber, Span, Stamp, Timestamp};
+pub use zstd::Unzstd;

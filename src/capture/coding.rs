@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::{Error as Lz4Error, FrameDecoder as Lz4Decoder};
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
+
+use crate::base::Unzstd;
 
 /// Compressed bytes read at once.
 const INPUT: usize = 64 << 10;
@@ -45,7 +45,7 @@ impl Coding {
         let source = BufReader::with_capacity(INPUT, source);
         match self {
             Coding::Gzip => Box::new(Gzip { decoder: MultiGzDecoder::new(source) }),
-            Coding::Zstd => Box::new(Zstd::new(source, memory)),
+            Coding::Zstd => Box::new(Zstd { source, decoder: Unzstd::new(memory) }),
             Coding::Lz4 => Box::new(Lz4 { decoder: Some(Lz4Decoder::new(source)) }),
         }
     }
@@ -63,48 +63,10 @@ impl Read for Gzip {
     }
 }
 
-/// zstd frames. The decoder keeps its window (mostly 2 to 8 MiB) back until the frame ends, so a live pipe in this coding
-/// is behind by that much.
+/// zstd frames.
 struct Zstd {
     source: BufReader<Box<dyn Read + Send>>,
-    decoder: ZstdDecoder,
-    in_frame: bool,
-    /// Told when everything decoded before it was read.
-    failure: Option<io::Error>,
-}
-
-/// Decoded bytes held beside the window.
-const DECODED: usize = 128 << 10;
-
-impl Zstd {
-    fn new(source: BufReader<Box<dyn Read + Send>>, memory: usize) -> Self {
-        let mut decoder = ZstdDecoder::new();
-        decoder.set_max_window_size(memory as u64);
-        Self { source, decoder, in_frame: false, failure: None }
-    }
-
-    fn open_frame(&mut self) -> io::Result<()> {
-        match self.decoder.reset(&mut self.source) {
-            Ok(()) => self.in_frame = true,
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                skip(&mut self.source, length)?;
-            }
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self) {
-        let Err(error) = self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBytes(DECODED)) else {
-            return;
-        };
-        self.failure = Some(io::Error::new(io::ErrorKind::InvalidData, error));
-        // A last, empty raw block and any checksum make the decoder give out what it kept back for back references.
-        const LAST: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
-        if self.decoder.decode_blocks(LAST.as_slice(), BlockDecodingStrategy::All).is_err() {
-            self.in_frame = false;
-        }
-    }
+    decoder: Unzstd,
 }
 
 impl Read for Zstd {
@@ -113,22 +75,15 @@ impl Read for Zstd {
             return Ok(0);
         }
         loop {
-            if self.in_frame {
-                let read = self.decoder.read(into)?;
-                if read > 0 {
-                    return Ok(read);
-                }
-                if self.decoder.is_finished() {
-                    self.in_frame = false;
-                } else {
-                    self.decode();
-                }
-            } else if let Some(error) = self.failure.take() {
-                return Err(error);
-            } else if self.source.fill_buf()?.is_empty() {
-                return Ok(0);
-            } else {
-                self.open_frame()?;
+            let input = self.source.fill_buf()?;
+            let is_over = input.is_empty();
+            let step =
+                self.decoder.step(input, into).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+            self.source.consume(step.read);
+            match step.written {
+                0 if !is_over => {}
+                0 if !self.decoder.is_between_frames() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                written => return Ok(written),
             }
         }
     }

@@ -105,7 +105,7 @@ impl Collector {
             observe(chunk.data, chunk.span);
         } else if !self.gather(chunk.data) {
             self.release(chunk.span, spool);
-            self.decode(Some(chunk.data), chunk.span, spool, observe);
+            self.decode(chunk.data, chunk.span, spool, observe);
         }
         self.account();
     }
@@ -125,7 +125,7 @@ impl Collector {
     /// Decodes what was gathered, as far as it goes; nobody watches it.
     fn release(&mut self, span: Span, spool: &mut Spool) {
         if let Some(coded) = self.gathered.take().filter(|coded| !coded.is_empty()) {
-            self.decode(Some(&coded), span, spool, &mut |_, _| {});
+            self.decode(&coded, span, spool, &mut |_, _| {});
         }
     }
 
@@ -139,7 +139,7 @@ impl Collector {
         self.part().min(usize::try_from(self.max).unwrap_or(usize::MAX))
     }
 
-    fn decode(&mut self, coded: Option<&[u8]>, span: Span, spool: &mut Spool, observe: Observe<'_>) {
+    fn decode(&mut self, coded: &[u8], span: Span, spool: &mut Spool, observe: Observe<'_>) {
         let is_first = !std::mem::replace(&mut self.is_begun, true);
         let most = BOMB_FLOOR.max(self.wire_size.saturating_mul(self.ratio));
         let mut codings = std::mem::take(&mut self.codings);
@@ -148,19 +148,14 @@ impl Collector {
             observe(bytes, span);
             if self.size > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let result = match coded {
-            Some(bytes) => codings.push(bytes, &mut emit),
-            None => codings.finish(&mut emit),
-        };
-        match result {
+        match codings.push(coded, &mut emit) {
             Ok(()) => self.codings = codings,
             Err(Stop::Refused) => self.stop(BodyEnd::Bomb),
             // Servers that state a coding they did not apply: what came is the content itself.
             Err(Stop::Broken) if is_first && self.size == 0 => {
                 let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
-                let bytes = coded.unwrap_or_default();
-                self.keep(bytes, spool);
-                observe(bytes, span);
+                self.keep(coded, spool);
+                observe(coded, span);
             }
             Err(Stop::Broken) => self.stop(BodyEnd::CodingBroken),
         }
@@ -212,7 +207,7 @@ impl Collector {
     }
 
     /// The content; `is_complete` when the message came to its end.
-    pub(super) fn finish(mut self, is_complete: bool, last: Span, spool: &mut Spool, observe: Observe<'_>) -> Body {
+    pub(super) fn finish(mut self, is_complete: bool, last: Span, spool: &mut Spool) -> Body {
         let room = self.whole_part();
         if let Some(plain) = self.gathered.as_deref().and_then(|coded| Codings::whole(coded, room)) {
             self.size = plain.len() as u64;
@@ -222,9 +217,7 @@ impl Collector {
         }
         self.release(last, spool);
         if !self.is_deaf && !self.codings.is_identity() {
-            let whole = self.codings.is_complete();
-            self.decode(None, last, spool, observe);
-            if is_complete && !whole && self.wire_size > 0 {
+            if is_complete && !self.codings.is_complete() && self.wire_size > 0 {
                 let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
             }
         }
@@ -276,7 +269,7 @@ mod tests {
                 None => collector.lose(10, Span::default(), &mut spool),
             }
         }
-        let body = collector.finish(true, Span::default(), &mut spool, &mut |_, _| {});
+        let body = collector.finish(true, Span::default(), &mut spool);
         let (mut all, mut part) = (Vec::new(), Vec::new());
         for stored in &body.kept.spooled {
             stored.read(0, u64::MAX, &mut part).unwrap();

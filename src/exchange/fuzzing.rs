@@ -40,7 +40,6 @@ fn run(stack: &str, data: &[u8], dice: Option<Dice>) -> (Vec<u8>, Result<(), Sto
         rest = after;
     }
     let complete = result.is_ok() && codings.is_complete();
-    result = result.and_then(|()| codings.finish(&mut emit));
     (out, result, complete)
 }
 

@@ -305,15 +305,12 @@ impl Open {
         secure: bool,
         spool: &mut Spool,
     ) -> Box<Exchange> {
-        let interpreter = &mut self.interpreter;
         let unanswered = self.unanswered.or(unanswered);
         let reason = unanswered.map_or(Abort::Closed, |(reason, _)| reason);
         let (request_whole, is_answered) = (self.request.is_complete(), self.response.is_some());
         let part = self.request;
         let request = Request {
-            body: part.body.finish(request_whole, part.last, spool, &mut |bytes, span| {
-                interpreter.push(Side::Client, bytes, span);
-            }),
+            body: part.body.finish(request_whole, part.last, spool),
             head: part.head,
             trailers: part.trailers,
             start: part.start,
@@ -322,9 +319,7 @@ impl Open {
             wire_size: part.wire_size,
         };
         let mut response = self.response.map(|part| Response {
-            body: part.body.finish(part.outcome == Some(Outcome::Complete), part.last, spool, &mut |bytes, span| {
-                interpreter.push(Side::Server, bytes, span);
-            }),
+            body: part.body.finish(part.outcome == Some(Outcome::Complete), part.last, spool),
             head: part.head,
             trailers: part.trailers,
             start: part.start,

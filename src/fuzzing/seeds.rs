@@ -85,7 +85,7 @@ fn zlib(data: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(data: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)
+    ::zstd::encode_all(data, 3).unwrap_or_default()
 }
 
 fn lz4(data: &[u8]) -> Vec<u8> {

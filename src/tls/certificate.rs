@@ -56,7 +56,7 @@ pub(crate) fn decompress(body: &[u8]) -> Option<Vec<u8>> {
     let read = match algorithm {
         1 => flate2::read::ZlibDecoder::new(packed).take(bound).read_to_end(&mut plain),
         2 => brotli_decompressor::Decompressor::new(packed, 4096).take(bound).read_to_end(&mut plain),
-        3 => ruzstd::decoding::StreamingDecoder::new(packed).ok()?.take(bound).read_to_end(&mut plain),
+        3 => zstd::Decoder::with_buffer(packed).ok()?.take(bound).read_to_end(&mut plain),
         _ => return None,
     };
     (read.ok()? == len).then_some(plain)
