@@ -9,5 +9,5 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
 fi
 # Miri is slow: few cases of each property, which look for their seeds in the file system.
 export MIRIFLAGS="${MIRIFLAGS:+$MIRIFLAGS }-Zmiri-disable-isolation" PROPTEST_CASES="${PROPTEST_CASES:-16}"
-# The spool's tests make temporary files of a kind that Miri does not know.
-cargo +nightly miri test --lib --target-dir target/miri base:: -- --skip base::spool
+# Miri does not know the temporary files of the spool, nor the C library behind base::zstd.
+cargo +nightly miri test --lib --target-dir target/miri base:: -- --skip base::spool --skip base::zstd

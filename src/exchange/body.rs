@@ -23,7 +23,7 @@ pub(super) type Observe<'o> = &'o mut dyn FnMut(&[u8], Span);
 /// Collects the content of one message.
 pub(super) struct Collector {
     codings: Codings,
-    /// Coded content that waits to be decoded as a whole.
+    /// Coded content that waits for its end, when nobody watches it: a decoder takes more room, and works best on all of it.
     gathered: Option<Vec<u8>>,
     /// Coded content was handed to the decoders.
     is_begun: bool,
@@ -60,7 +60,7 @@ impl Collector {
         };
         let end = if wants_bytes { unknown } else { Some(BodyEnd::Dropped) };
         Self {
-            gathered: (!is_watched && codings.is_gzip()).then(Vec::new),
+            gathered: (!is_watched && !codings.is_identity()).then(Vec::new),
             codings,
             is_begun: false,
             wire_size: 0,
@@ -209,17 +209,16 @@ impl Collector {
     /// The content; `is_complete` when the message came to its end.
     pub(super) fn finish(mut self, is_complete: bool, last: Span, spool: &mut Spool) -> Body {
         let room = self.whole_part();
-        if let Some(plain) = self.gathered.as_deref().and_then(|coded| Codings::whole(coded, room)) {
+        let gzip = self.gathered.as_deref().filter(|_| self.codings.is_gzip());
+        if let Some(plain) = gzip.and_then(|coded| Codings::whole(coded, room)) {
             self.size = plain.len() as u64;
             self.tail = if self.wants_bytes { plain } else { Vec::new() };
             self.gathered = None;
             self.codings = Codings::default();
         }
         self.release(last, spool);
-        if !self.is_deaf && !self.codings.is_identity() {
-            if is_complete && !self.codings.is_complete() && self.wire_size > 0 {
-                let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
-            }
+        if is_complete && !self.is_deaf && !self.codings.is_complete() && self.wire_size > 0 {
+            let _ = self.end.get_or_insert(BodyEnd::CodingBroken);
         }
         self.codings = Codings::default();
         self.account();

@@ -39,7 +39,7 @@ impl Codings {
                 b"gzip" | b"x-gzip" => Stage::Inflate(Inflate::new(Wrapper::Gzip)),
                 b"deflate" => Stage::Inflate(Inflate::new(Wrapper::ZlibOrRaw)),
                 b"br" => Stage::Brotli(Box::default()),
-                b"zstd" => Stage::Zstd(Box::default()),
+                b"zstd" => Stage::Zstd(Zstd::default()),
                 _ => return Err(String::from_utf8_lossy(token).into_owned()),
             };
             if stages.len() == most {
@@ -109,7 +109,7 @@ fn push_through(stages: &mut [Stage], input: &[u8], emit: Emit<'_>) -> Result<()
 enum Stage {
     Inflate(Inflate),
     Brotli(Box<Brotli>),
-    Zstd(Box<Zstd>),
+    Zstd(Zstd),
 }
 
 impl Stage {
