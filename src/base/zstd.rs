@@ -1,5 +1,7 @@
 //! Zstandard ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878)), frame behind frame, as a stream.
 
+use std::io::{self, BufRead, Read};
+
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 /// Header of a block, which the decoder likes to have together with the block before it.
@@ -63,6 +65,39 @@ impl Unzstd {
     }
 }
 
+/// Reads what frames hold; a frame that is cut ends in an error.
+pub struct Reader<R> {
+    source: R,
+    decoder: Unzstd,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads frames from `source`; of windows see [`Unzstd::new`].
+    pub fn new(source: R, window: usize) -> Self {
+        Self { source, decoder: Unzstd::new(window) }
+    }
+}
+
+impl<R: BufRead> Read for Reader<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let input = self.source.fill_buf()?;
+            let is_over = input.is_empty();
+            let step =
+                self.decoder.step(input, into).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+            self.source.consume(step.read);
+            match step.written {
+                0 if !is_over => {}
+                0 if !self.decoder.is_between_frames() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                written => return Ok(written),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +138,14 @@ mod tests {
             let (found, result, is_whole) = decode(&coded, piece, room);
             assert!(found == plain && result == Ok(()) && is_whole, "{piece} into {room}: {} {result:?}", found.len());
         }
-        let (found, result, is_whole) = decode(&coded[..coded.len() - 1], 1460, 1000);
+        let cut = &coded[..coded.len() - 1];
+        let (found, result, is_whole) = decode(cut, 1460, 1000);
         assert!(plain.starts_with(&found) && result == Ok(()) && !is_whole);
+        let mut read = Vec::new();
+        assert_eq!(Reader::new(coded.as_slice(), 8 << 20).read_to_end(&mut read).unwrap(), plain.len());
+        assert!(read == plain);
+        let fault = Reader::new(cut, 8 << 20).read_to_end(&mut read).unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

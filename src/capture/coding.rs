@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::{Error as Lz4Error, FrameDecoder as Lz4Decoder};
 
-use crate::base::Unzstd;
+use crate::base::zstd;
 
 /// Compressed bytes read at once.
 const INPUT: usize = 64 << 10;
@@ -45,7 +45,7 @@ impl Coding {
         let source = BufReader::with_capacity(INPUT, source);
         match self {
             Coding::Gzip => Box::new(Gzip { decoder: MultiGzDecoder::new(source) }),
-            Coding::Zstd => Box::new(Zstd { source, decoder: Unzstd::new(memory) }),
+            Coding::Zstd => Box::new(zstd::Reader::new(source, memory)),
             Coding::Lz4 => Box::new(Lz4 { decoder: Some(Lz4Decoder::new(source)) }),
         }
     }
@@ -60,32 +60,6 @@ impl Read for Gzip {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let call = into.len().min(4 << 10);
         self.decoder.read(into.get_mut(..call).unwrap_or_default())
-    }
-}
-
-/// zstd frames.
-struct Zstd {
-    source: BufReader<Box<dyn Read + Send>>,
-    decoder: Unzstd,
-}
-
-impl Read for Zstd {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let input = self.source.fill_buf()?;
-            let is_over = input.is_empty();
-            let step =
-                self.decoder.step(input, into).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
-            self.source.consume(step.read);
-            match step.written {
-                0 if !is_over => {}
-                0 if !self.decoder.is_between_frames() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                written => return Ok(written),
-            }
-        }
     }
 }
 

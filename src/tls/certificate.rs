@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
-use crate::base::{Reader, Short};
+use crate::base::{Reader, Short, zstd};
 
 use super::hello::{vector8, vector24};
 use super::info::Certificate;
@@ -25,6 +25,8 @@ const NAMES_KEPT: usize = 100;
 const NAME_MAX: usize = 256;
 /// Bytes that a compressed chain may have when it is plain: RFC 8879 §4 lets the receiver set a bound.
 const PLAIN_MAX: usize = 128 << 10;
+/// Window that a compressed chain may ask for: as large as compressors make it for what they know nothing of.
+const WINDOW_MAX: usize = 8 << 20;
 
 /// The first certificate of a Certificate message; `None` when the list is empty.
 pub(crate) fn leaf(body: &[u8], chain: Chain) -> Result<Option<&[u8]>, Short> {
@@ -56,7 +58,7 @@ pub(crate) fn decompress(body: &[u8]) -> Option<Vec<u8>> {
     let read = match algorithm {
         1 => flate2::read::ZlibDecoder::new(packed).take(bound).read_to_end(&mut plain),
         2 => brotli_decompressor::Decompressor::new(packed, 4096).take(bound).read_to_end(&mut plain),
-        3 => zstd::Decoder::with_buffer(packed).ok()?.take(bound).read_to_end(&mut plain),
+        3 => zstd::Reader::new(packed, WINDOW_MAX).take(bound).read_to_end(&mut plain),
         _ => return None,
     };
     (read.ok()? == len).then_some(plain)
@@ -151,15 +153,21 @@ mod tests {
 
     #[test]
     fn a_compressed_chain_is_bounded() {
-        let pack = |plain: &[u8], len: usize| {
+        let zlib = |plain: &[u8]| {
             let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
             packer.write_all(plain).unwrap();
-            let packed = packer.finish().unwrap();
-            [&[0, 1][..], &(len as u32).to_be_bytes()[1..], &(packed.len() as u32).to_be_bytes()[1..], &packed].concat()
+            packer.finish().unwrap()
         };
-        assert_eq!(decompress(&pack(&[7; 5000], 5000)), Some(vec![7; 5000]));
-        assert_eq!(decompress(&pack(&[7; 5000], 4999)), None);
-        assert_eq!(decompress(&pack(&vec![0; 8 << 20], PLAIN_MAX)), None);
-        assert_eq!(decompress(&pack(&vec![0; PLAIN_MAX + 1], PLAIN_MAX + 1)), None);
+        let pack = |algorithm: u8, plain: &[u8], len: usize| {
+            let packed = if algorithm == 1 { zlib(plain) } else { ::zstd::encode_all(plain, 3).unwrap() };
+            let (len, packed_len) = ((len as u32).to_be_bytes(), (packed.len() as u32).to_be_bytes());
+            [&[0, algorithm][..], &len[1..], &packed_len[1..], &packed].concat()
+        };
+        for algorithm in [1, 3] {
+            assert_eq!(decompress(&pack(algorithm, &[7; 5000], 5000)), Some(vec![7; 5000]));
+            assert_eq!(decompress(&pack(algorithm, &[7; 5000], 4999)), None);
+            assert_eq!(decompress(&pack(algorithm, &vec![0; 8 << 20], PLAIN_MAX)), None);
+            assert_eq!(decompress(&pack(algorithm, &vec![0; PLAIN_MAX + 1], PLAIN_MAX + 1)), None);
+        }
     }
 }
