@@ -241,6 +241,33 @@ mod tests {
         assert!(result.is_ok() && !complete && out.len() > 100 && brotli_plain().starts_with(&out), "{}", out.len());
     }
 
+    /// Server-sent events are dated by this.
+    #[test]
+    fn what_a_server_flushed_is_there_with_its_last_byte() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut zstd = ::zstd::Encoder::new(Vec::new(), 3).unwrap();
+        let mut all = [Codings::parse([&b"gzip"[..]].into_iter(), 1), Codings::parse([&b"zstd"[..]].into_iter(), 1)]
+            .map(|codings| codings.ok().unwrap());
+        let mut passed = [0, 0];
+        for number in 0..50 {
+            let event = format!("data: {number}\n\n").into_bytes();
+            gzip.write_all(&event).unwrap();
+            zstd.write_all(&event).unwrap();
+            gzip.flush().unwrap();
+            zstd.flush().unwrap();
+            let coded = [gzip.get_ref(), zstd.get_ref()];
+            for ((codings, coded), passed) in all.iter_mut().zip(coded).zip(&mut passed) {
+                let mut out = Vec::new();
+                let result = codings.push(&coded[*passed..], &mut |bytes| {
+                    out.extend_from_slice(bytes);
+                    ControlFlow::Continue(())
+                });
+                assert_eq!((result, &out), (Ok(()), &event));
+                *passed = coded.len();
+            }
+        }
+    }
+
     #[test]
     fn a_cut_stream_decodes_as_far_as_it_goes() {
         let plain = text();
