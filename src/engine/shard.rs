@@ -6,7 +6,7 @@ use super::Options;
 use super::front::Clock;
 use super::horizon::{Way, fresh};
 use super::upper::Upper;
-use crate::base::{Anomalies, Budget, FrameNumber, Spool, Stamp, Timestamp};
+use crate::base::{Anomalies, Budget, FrameNumber, Limits, Spool, Stamp, Timestamp};
 use crate::har::{Horizon, News, Totals};
 use crate::net::{Packet, Transport};
 use crate::tcp::{self, Slot, TcpEvent};
@@ -36,14 +36,19 @@ impl Shard {
         let limits = &mut options.limits;
         limits.memory /= of.max(1);
         limits.connections = limits.connections.div_ceil(of.max(1));
-        // News wait at the shard and on their way, at the most twice.
-        let room = limits.waiting / (3 * of.max(1));
+        let room = Self::room(limits, of);
         let budget = Budget::new(limits.memory);
         Self {
             tcp: tcp::Connections::new(&options.limits, &budget, options.tcp),
             upper: Upper::new(options, budget.clone(), keys, Spool::new(folder), room),
             budget,
         }
+    }
+
+    /// Bytes of entries that may wait in the news of one of `of` shards: a third of its part of what may wait, for as much as two of them
+    /// may be on their way.
+    pub fn room(limits: &Limits, of: usize) -> usize {
+        limits.waiting / (3 * of.max(1))
     }
 
     /// Takes a packet.

@@ -106,9 +106,15 @@ impl News {
         std::mem::take(&mut self.entries)
     }
 
-    /// Handles on the entries that are in memory and small.
-    pub fn handles(&self) -> impl Iterator<Item = Handle> {
-        self.entries.iter().filter(|entry| entry.slip.allocated() <= SMALL).filter_map(|entry| entry.slip.handle())
+    /// Handles on the entries that are in memory and small, and the bytes of each.
+    pub fn handles(&self) -> impl Iterator<Item = (Handle, usize)> {
+        let sized = self.entries.iter().map(|entry| (entry, entry.slip.allocated()));
+        sized.filter(|&(_, bytes)| bytes <= SMALL).filter_map(|(entry, bytes)| Some((entry.slip.handle()?, bytes)))
+    }
+
+    /// What entries and lookups take in memory.
+    pub fn allocated(&self) -> usize {
+        self.bytes + self.lookup_bytes
     }
 
     /// True when nothing happened.

@@ -690,7 +690,7 @@ fn handles_on_small_entries_tell_when_they_are_written() {
     run.writer.stream("x.pcap", Box::new(out.clone()));
     run = run.with(exchange("/small", &[], &[], b"text"), &connection());
     run = run.with(later(exchange("/large", &[], &[], &[b'x'; 100_000]), 1, 1), &connection());
-    let handles: Vec<Handle> = run.news.handles().collect();
+    let handles: Vec<Handle> = run.news.handles().map(|(handle, _)| handle).collect();
     assert_eq!(handles.len(), 1);
     run.take();
     assert!(!handles[0].is_last());

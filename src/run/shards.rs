@@ -11,7 +11,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use foldhash::fast::RandomState;
@@ -26,15 +26,12 @@ use crate::tls::KeyLog;
 
 /// Rounds that wait for a shard: enough that nobody waits for long.
 const AHEAD: usize = 4;
-/// Rounds whose news wait for the writer.
-const NEWS_AHEAD: usize = 2;
+/// Rounds whose news wait for the writer, when they are small: shards are rarely done with a round at the same time.
+const NEWS_AHEAD: usize = 6;
 
 /// Blocks of the captures that a round may keep: as many as its bytes fill, and some, for there are gaps between them. Captures can have
 /// more, where packets lie far apart; those packets are copied.
 const BLOCKS_KEPT: usize = 8;
-
-/// Small entries whose memory all shards together wait for.
-const LENT: usize = 1024;
 
 /// Flows that began as QUIC connections do, to tell what goes on from what came from elsewhere; the packets of more go to all shards.
 const FLOWS_KEPT: usize = 65_536;
@@ -71,11 +68,14 @@ impl Shards {
             let (to_writer, from_shard) = sync_channel(NEWS_AHEAD);
             let shard = Shard::new(options, keys.clone(), folder.cloned(), count);
             let give_back = give_back.clone();
-            let lent = Lent { entries: VecDeque::new(), most: LENT / count };
-            let work = move || follow(shard, &batches, &to_writer, &give_back, lent, 2 * Rounds::BYTES / count);
+            let (took, taken) = channel();
+            let room = Shard::room(&options.limits, count);
+            let way = Way { to_writer, taken, bytes: 0, most: 2 * room };
+            let lent = Lent { entries: VecDeque::new(), bytes: 0, most: 3 * room / 2 };
+            let work = move || follow(shard, &batches, way, &give_back, lent, 2 * Rounds::BYTES / count);
             shards.push(Builder::new().name(format!("shard {number}")).spawn(work)?);
             to_shards.push(to_shard);
-            news.push(from_shard);
+            news.push((from_shard, took));
         }
         let writer = Builder::new().name("writer".into()).spawn(move || write(writer, &news))?;
         Ok(Self {
@@ -182,20 +182,53 @@ fn hand_out(
 /// Small entries on their way through the writer. The shard that took their memory gives it back: where the writer does, both wait for the
 /// lock of that part of the allocator, many times an entry.
 struct Lent {
-    entries: VecDeque<har::Handle>,
+    entries: VecDeque<(har::Handle, usize)>,
+    /// What they take.
+    bytes: usize,
+    /// Bytes that are waited for.
     most: usize,
 }
 
 impl Lent {
     fn lend(&mut self, news: &News) {
-        self.entries.extend(news.handles());
+        for (handle, bytes) in news.handles() {
+            self.bytes += bytes;
+            self.entries.push_back((handle, bytes));
+        }
     }
 
     /// Gives back what the writer is done with, in about the order in which it takes them, and what it keeps for long.
     fn give_back(&mut self) {
-        while self.entries.front().is_some_and(har::Handle::is_last) || self.entries.len() > self.most {
+        while let Some(&(ref handle, bytes)) = self.entries.front()
+            && (handle.is_last() || self.bytes > self.most)
+        {
             self.entries.pop_front();
+            self.bytes -= bytes;
         }
+    }
+}
+
+/// The way to the writer, bounded in rounds and in bytes.
+struct Way {
+    to_writer: SyncSender<News>,
+    /// Bytes of news that the writer took.
+    taken: Receiver<usize>,
+    /// Bytes on their way.
+    bytes: usize,
+    /// The same, before more may follow.
+    most: usize,
+}
+
+impl Way {
+    /// Sends news as soon as there is room; false when the writer has stopped.
+    fn send(&mut self, news: News) -> bool {
+        self.bytes -= self.taken.try_iter().sum::<usize>();
+        while self.bytes > self.most {
+            let Ok(taken) = self.taken.recv() else { return false };
+            self.bytes -= taken;
+        }
+        self.bytes += news.allocated();
+        self.to_writer.send(news).is_ok()
     }
 }
 
@@ -203,7 +236,7 @@ impl Lent {
 fn follow(
     mut shard: Shard,
     batches: &Receiver<(Batch, Option<Clock>)>,
-    to_writer: &SyncSender<News>,
+    mut way: Way,
     give_back: &SyncSender<Batch>,
     mut lent: Lent,
     room: usize,
@@ -221,20 +254,26 @@ fn follow(
         let news = std::mem::take(shard.end_round(clock));
         lent.give_back();
         lent.lend(&news);
-        if to_writer.send(news).is_err() {
+        if !way.send(news) {
             break;
         }
     }
     let Rest { news, totals, anomalies } = shard.finish();
     // A writer that is gone has said why.
-    let _ = to_writer.send(news);
+    let _ = way.send(news);
     (totals, anomalies)
 }
 
 /// The work of the writer.
-fn write(mut writer: Writer, from_shards: &[Receiver<News>]) -> Result<Writer, WriteError> {
+fn write(mut writer: Writer, from_shards: &[(Receiver<News>, Sender<usize>)]) -> Result<Writer, WriteError> {
+    let take = |(news, took): &(Receiver<News>, Sender<usize>)| {
+        let news = news.recv().ok()?;
+        // A shard that has ended wants to know no more.
+        let _ = took.send(news.allocated());
+        Some(news)
+    };
     loop {
-        let mut round: Vec<News> = from_shards.iter().map_while(|news| news.recv().ok()).collect();
+        let mut round: Vec<News> = from_shards.iter().map_while(take).collect();
         if round.len() < from_shards.len() {
             return Ok(writer);
         }
