@@ -69,12 +69,14 @@ impl Unzstd {
 pub struct Reader<R> {
     source: R,
     decoder: Unzstd,
+    /// The last read was filled: the decoder may hold more, for which nobody is to wait.
+    is_full: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     /// Reads frames from `source`; of windows see [`Unzstd::new`].
     pub fn new(source: R, window: usize) -> Self {
-        Self { source, decoder: Unzstd::new(window) }
+        Self { source, decoder: Unzstd::new(window), is_full: false }
     }
 }
 
@@ -84,11 +86,13 @@ impl<R: BufRead> Read for Reader<R> {
             return Ok(0);
         }
         loop {
-            let input = self.source.fill_buf()?;
-            let is_over = input.is_empty();
+            let is_full = std::mem::take(&mut self.is_full);
+            let input = if is_full { &[] } else { self.source.fill_buf()? };
+            let is_over = input.is_empty() && !is_full;
             let step =
                 self.decoder.step(input, into).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
             self.source.consume(step.read);
+            self.is_full = step.written == into.len();
             match step.written {
                 0 if !is_over => {}
                 0 if !self.decoder.is_between_frames() => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -172,6 +176,26 @@ mod tests {
         assert!(found == [&first[..], &second].concat() && result.is_err(), "{}", found.len());
         let (found, result, _) = decode(&[coded, b"no frame".to_vec()].concat(), usize::MAX, 4096);
         assert!(found == [&first[..], &second].concat() && result.is_err(), "{}", found.len());
+    }
+
+    #[test]
+    fn a_live_source_is_not_asked_before_all_that_came_was_read() {
+        struct Silent;
+        impl Read for Silent {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("nothing comes for a while")
+            }
+        }
+        let plain = lines(3000);
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        std::io::Write::write_all(&mut encoder, &plain).unwrap();
+        std::io::Write::flush(&mut encoder).unwrap();
+        let source = encoder.get_ref().as_slice().chain(io::BufReader::new(Silent));
+        let (mut reader, mut read) = (Reader::new(source, 8 << 20), vec![0; plain.len()]);
+        for piece in read.chunks_mut(1000) {
+            reader.read_exact(piece).unwrap();
+        }
+        assert!(read == plain);
     }
 
     #[test]
