@@ -79,10 +79,14 @@ pub struct News {
 impl News {
     /// Adds an entry; those beyond `room` bytes go to the spool. What that does not take is lost, which it tells.
     pub fn enter(&mut self, mut entry: Entry, room: usize, spool: &mut Spool) {
-        if self.bytes + entry.allocated() > room && !entry.slip.put_away(spool) {
-            return;
+        let mut bytes = entry.allocated();
+        if self.bytes + bytes > room {
+            if !entry.slip.put_away(spool) {
+                return;
+            }
+            bytes = entry.allocated();
         }
-        self.bytes += entry.allocated();
+        self.bytes += bytes;
         self.entries.push(entry);
     }
 

@@ -215,7 +215,7 @@ struct Way {
     taken: Receiver<usize>,
     /// Bytes on their way.
     bytes: usize,
-    /// The same, before more may follow.
+    /// With more of them on their way nothing may follow.
     most: usize,
 }
 
@@ -284,6 +284,41 @@ fn write(mut writer: Writer, from_shards: &[(Receiver<News>, Sender<usize>)]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Stamp;
+    use crate::dns::Lookup;
+    use crate::net::Endpoint;
+
+    #[test]
+    fn news_follow_when_the_writer_took_enough() {
+        let news = || {
+            let mut news = News::default();
+            let lookup = Lookup {
+                client: [10, 0, 0, 1].into(),
+                resolver: Endpoint { address: [10, 0, 0, 2].into(), port: 53 },
+                name: "a.example".into(),
+                query_type: 1,
+                query: Stamp::default(),
+                answer: None,
+                response_code: 0,
+                addresses: Vec::new(),
+                aliases: Vec::new(),
+            };
+            news.look_up(lookup, usize::MAX);
+            news
+        };
+        let bytes = news().allocated();
+        assert!(bytes > 0);
+        let (to_writer, from_shard) = sync_channel(NEWS_AHEAD);
+        let (took, taken) = channel();
+        let mut way = Way { to_writer, taken, bytes: 0, most: bytes };
+        assert!(way.send(news()) && way.send(news()));
+        took.send(bytes).unwrap();
+        assert!(way.send(news()), "one of three was taken");
+        // Nobody is left to take one of the two that are on their way.
+        drop(took);
+        assert!(!way.send(news()));
+        assert_eq!(from_shard.try_iter().count(), 3);
+    }
 
     #[test]
     fn a_round_keeps_few_blocks() {
