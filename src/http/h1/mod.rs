@@ -574,7 +574,7 @@ impl Connection {
         let fault = match reason {
             Abort::Malformed => AnomalyKind::HeadTooLarge,
             Abort::Lost => AnomalyKind::BytesLost,
-            _ => AnomalyKind::HeadMalformed,
+            _ => AnomalyKind::HeadCut,
         };
         let half = match side {
             Side::Client => &mut self.requests,
