@@ -83,6 +83,10 @@ pub struct HeadReader {
     blank: BlankLine,
     /// True when the start line in `held` is whole and good.
     has_start_line: bool,
+    /// Offset behind the last line that was no start line: another line begins there.
+    next_line: Option<u64>,
+    /// The line that is read may have begun in missing bytes.
+    is_rest: bool,
 }
 
 impl HeadReader {
@@ -96,6 +100,8 @@ impl HeadReader {
             span: None,
             blank: BlankLine::default(),
             has_start_line: false,
+            next_line: None,
+            is_rest: false,
         }
     }
 
@@ -108,6 +114,9 @@ impl HeadReader {
             self.clear();
         }
         let from_hold = !self.held.is_empty();
+        if !from_hold {
+            self.is_rest = !in_step && self.next_line != Some(chunk.offset);
+        }
         let mut at = 0;
         if !self.has_start_line {
             let Some(end) = memchr(b'\n', data) else {
@@ -123,6 +132,7 @@ impl HeadReader {
             match is_simple {
                 None => {
                     self.clear();
+                    self.next_line = Some(chunk.offset.wrapping_add(at as u64));
                     return Found::Garbage { used: at };
                 }
                 Some(true) => return self.found(chunk, from_hold, at),
@@ -233,6 +243,7 @@ impl HeadReader {
     fn judge(&self, line: &[u8], first: bool) -> Option<bool> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match self.role {
+            Side::Client if self.is_rest && detect::is_rest_of_request_line(line) => None,
             Side::Client => detect::request_line(line)
                 .map(|line| line.version == Version::Http09)
                 .filter(|&is_simple| first || !is_simple),
