@@ -109,7 +109,7 @@ impl Connection {
         let fault = match reason {
             Abort::Malformed => AnomalyKind::HeadTooLarge,
             Abort::Lost => AnomalyKind::BytesLost,
-            _ => AnomalyKind::HeadMalformed,
+            _ => AnomalyKind::HeadCut,
         };
         let progress = self.requests.progress();
         let half = match side {
