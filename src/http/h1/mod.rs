@@ -248,7 +248,7 @@ impl Connection {
             if blank > 0 && !is_answer_to_simple {
                 return blank;
             }
-            if side == Side::Client && chunk.data.starts_with(h2::PREFACE) {
+            if side == Side::Client && self.offer.is_none() && chunk.data.starts_with(h2::PREFACE) {
                 self.begin_http2(out);
                 return 0;
             }
