@@ -152,6 +152,9 @@ impl Connection {
         if self.half(side).may_lack_content && self.lacks_content(side, chunk, out) {
             return 0;
         }
+        if !self.goes_on_behind_hole(side, chunk, out) {
+            return 0;
+        }
         let half = self.half(side);
         match &mut half.state {
             State::Head => self.head(side, chunk, out),
@@ -209,6 +212,22 @@ impl Connection {
             }
             State::Over => chunk.data.len(),
         }
+    }
+
+    /// Whether content in chunks, if bytes of it are missing, goes on with this segment. It does not when its sender has received more
+    /// requests meanwhile: then it may belong to the response to one of those.
+    fn goes_on_behind_hole(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> bool {
+        let is_alone = side == Side::Server && self.waiting.len() == 0;
+        let half = self.half(side);
+        let State::Chunked(chunked) = &mut half.state else { return true };
+        let is_same = chunk.position.acked == chunked.acked;
+        if chunked.is_lost() && !(is_alone && is_same && chunked.resume(chunk.data)) {
+            half.abort(Abort::Lost, chunk.span.first, out);
+            self.lose_step(side, chunk.span.first, out);
+            return false;
+        }
+        chunked.acked = chunk.position.acked;
+        true
     }
 
     /// Looks whether the next head stands where content could be: behind a response to a request that nobody saw (it may
@@ -536,6 +555,10 @@ impl Connection {
                 chunked.skip(len);
                 half.lost(len, stamp, out);
             }
+            State::Chunked(chunked) if side == Side::Server => {
+                chunked.lose();
+                half.lost(0, stamp, out);
+            }
             State::Length(_) | State::Chunked(_) => {
                 half.lost(0, stamp, out);
                 half.abort(Abort::Lost, stamp, out);
@@ -647,6 +670,7 @@ impl Connection {
         let half = self.half(side);
         match half.state {
             State::Head if half.reader.is_holding() => self.cut_head(side, reason, stamp, out),
+            State::Chunked(ref chunked) if chunked.is_lost() => half.abort(Abort::Lost, stamp, out),
             State::Length(_) | State::Chunked(_) => {
                 half.fault(AnomalyKind::BodyCutShort, stamp, out);
                 half.abort(if strict { Abort::Malformed } else { reason }, stamp, out);
