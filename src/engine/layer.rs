@@ -242,6 +242,11 @@ impl Web {
             (conversation, Tracker::new(limits, shared.budget, *keep, self.secure))
         });
         let tunnels = &mut self.tunnels;
+        let client = if conversation.is_flipped() { Side::Server } else { Side::Client };
+        if matches!(event, StreamEvent::Gap { .. }) && side == client && conversation.protocol() != Protocol::Http2 {
+            // There may have been requests in there: whatever follows, it is not sure to be the first that the connection was made for.
+            shared.number = shared.number.max(1);
+        }
         conversation.push(side, event, &mut |event| {
             tunnels.take(&event, shared, done);
             tracker.push(event, &mut shared.number, shared.spool, &mut |exchange| done(exchange, None));
