@@ -163,6 +163,9 @@ impl Connection {
         if self.half(side).may_lack_content && self.lacks_content(side, chunk, out) {
             return 0;
         }
+        if !self.goes_on_behind_hole(side, chunk, out) {
+            return 0;
+        }
         if matches!(self.half(side).state, State::Unanswered) && self.is_accepted_unseen(chunk) {
             self.accept_unseen(chunk, out);
             return 0;
@@ -403,6 +406,7 @@ impl Connection {
         let half = self.half(side);
         match half.state {
             State::Head if half.reader.is_holding() => self.cut_head(side, reason, stamp, out),
+            State::Chunked(ref chunked) if chunked.is_lost() => half.abort(Abort::Lost, stamp, out),
             State::Length(_) | State::Chunked(_) => {
                 half.fault(AnomalyKind::BodyCutShort, stamp, out);
                 half.abort(if strict { Abort::Malformed } else { reason }, stamp, out);
