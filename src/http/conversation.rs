@@ -147,6 +147,17 @@ impl Conversation {
         }
     }
 
+    /// The side in whose message head the bytes have come to, when they have: [`Side::Client`] for a request.
+    pub fn open_head(&self) -> Option<Side> {
+        match &self.state {
+            State::Undecided(detection) => {
+                Side::BOTH.into_iter().any(|side| detection.is_cut_request(side)).then_some(Side::Client)
+            }
+            State::Http1(connection) => connection.open_head(),
+            State::Http2(_) | State::Unknown => None,
+        }
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         match &self.state {

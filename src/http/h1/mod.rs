@@ -91,6 +91,12 @@ impl Connection {
         heads.chain(offer).chain(successor).min()
     }
 
+    /// The side in the middle of whose message head its bytes have come to.
+    pub fn open_head(&self) -> Option<Side> {
+        let [requests, responses] = [&self.requests, &self.responses].map(|half| half.reader.is_holding());
+        if requests { Some(Side::Client) } else { responses.then_some(Side::Server) }
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         &self.anomalies
@@ -575,7 +581,7 @@ impl Connection {
         let fault = match reason {
             Abort::Malformed => AnomalyKind::HeadTooLarge,
             Abort::Lost => AnomalyKind::BytesLost,
-            _ => AnomalyKind::HeadMalformed,
+            _ => AnomalyKind::HeadCutShort,
         };
         let half = match side {
             Side::Client => &mut self.requests,
