@@ -212,13 +212,13 @@ fn answers_without_requests_are_said_to_be_that() {
 
 #[test]
 fn an_end_in_a_head_is_said_to_be_that() {
-    for head in ["GET /a HTTP/1.1", "GET /a HTTP/1.1\r\nHost: shop.exam"] {
+    for head in ["GE", "PROPFIND /a", "GET /a", "GET /a HTTP/1.1\r\nHost: shop.exam"] {
         let mut tape = Tape::new();
         let mut connection = open(1, &mut tape);
         connection.send(true, head.as_bytes(), &mut tape);
         let (log, said) = read(&tape.bytes);
-        // Where the line is whole, the request is known.
-        if head.contains('\n') {
+        // A well-known method and the start of a target are a request.
+        if head.starts_with("GET ") {
             assert_eq!(log["entries"][0]["request"]["url"], "http://10.0.0.2/a");
             assert_eq!(log["entries"][0]["_anomalies"][0]["code"], "head-cut-short");
         } else {
@@ -230,10 +230,15 @@ fn an_end_in_a_head_is_said_to_be_that() {
     }
     let mut tape = Tape::new();
     let mut connection = open(1, &mut tape);
-    connection.send(true, b"GET /a HTTP/1.1", &mut tape);
+    connection.send(true, b"PROPFIND /a", &mut tape);
     connection.segment(true, &[], FIN | ACK, &mut tape);
     connection.segment(false, &[], FIN | ACK, &mut tape);
-    assert_eq!(reason(&tape), "the connection ends in a message head");
+    assert_eq!(reason(&tape), "the connection ends in a request head");
+    let mut tape = Tape::new();
+    let mut connection = open(1, &mut tape);
+    unseen(&mut connection, true, get("/a").head().as_bytes());
+    connection.send(false, b"HTTP/1.1 20", &mut tape);
+    assert_eq!(reason(&tape), "the capture ends in a response head");
 }
 
 #[test]
