@@ -138,8 +138,10 @@ fn broken_framing_ends_the_reading() {
     }
 }
 
+type Counts = Vec<(&'static str, u64)>;
+
 /// The counts of a capture by name, read whole and looked at from afar.
-fn dropped(build: &Build) -> (Vec<(&'static str, u64)>, Vec<(&'static str, u64)>) {
+fn dropped(build: &Build) -> (Counts, Counts) {
     let (_, facts) = read(&build.bytes);
     assert_eq!(facts.damages, 0);
     let file = tempfile::NamedTempFile::new().unwrap();
