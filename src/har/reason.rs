@@ -67,7 +67,11 @@ fn of_http(connection: &Connection) -> Option<&'static str> {
 fn of_others(connection: &Connection) -> String {
     let has = |kind| connection.anomalies.count(kind) > 0;
     match connection.protocol.as_str() {
-        protocol if protocol.starts_with("HTTP/") => format!("{protocol}: no request is in the capture"),
+        // Browsers open connections that they then do not need.
+        protocol if protocol.starts_with("HTTP/") => match connection.anomalies.is_empty() {
+            true => format!("{protocol}: no request was sent"),
+            false => format!("{protocol}: no request is in the capture"),
+        },
         "DNS" => "no HTTP: DNS".into(),
         _ if has(AnomalyKind::StartMissing) => {
             "the capture begins in the middle of the connection, and no HTTP message begins in what follows".into()
@@ -76,5 +80,39 @@ fn of_others(connection: &Connection) -> String {
         "TLS" => "no HTTP was found inside TLS".into(),
         "" | "unknown protocol" => "no HTTP was found".into(),
         protocol => format!("no HTTP: {protocol}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::har::samples::{at, connection, tls_connection};
+
+    fn carrying(protocol: &str, faults: &[AnomalyKind]) -> String {
+        let mut connection = Connection { protocol: protocol.into(), ..connection() };
+        faults.iter().for_each(|&kind| connection.anomalies.note(kind, Some(at(60)), 8));
+        reason(&connection)
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_was_not_sent() {
+        assert_eq!(carrying("HTTP/2", &[]), "HTTP/2: no request was sent");
+        assert_eq!(carrying("HTTP/2", &[AnomalyKind::BytesLost]), "HTTP/2: no request is in the capture");
+        assert_eq!(carrying("unknown protocol", &[AnomalyKind::TimeBackwards]), "no HTTP was found");
+        assert_eq!(carrying("DNS", &[]), "no HTTP: DNS");
+        assert_eq!(carrying("HTTP/1", &[AnomalyKind::HeadMalformed]), "a message head breaks the rules of HTTP");
+        assert_eq!(carrying("HTTP/1", &[AnomalyKind::HeadTooLarge]), "a message head is larger than the limit");
+        let inside = Connection { protocol: "TLS".into(), ..tls_connection() };
+        assert_eq!(reason(&inside), "no HTTP was found inside TLS");
+    }
+
+    /// A QUIC client speaks first, so that its packets alone do not say that others are missing.
+    #[test]
+    fn one_direction_comes_first_in_tcp_only() {
+        let mut of_tcp = Connection { seen: [true, false], bytes: [100, 0], ..tls_connection() };
+        of_tcp.tls.as_mut().unwrap().decryption = Decryption::Failed("no secrets".into());
+        assert_eq!(reason(&of_tcp), "one direction only is in the capture: the client's");
+        let of_quic = Connection { transport: TransportFacts::Quic(crate::exchange::QuicFacts::default()), ..of_tcp };
+        assert_eq!(reason(&of_quic), "no secrets");
     }
 }
