@@ -220,12 +220,12 @@ fn an_end_in_a_head_is_said_to_be_that() {
         // A well-known method and the start of a target are a request.
         if head.starts_with("GET ") {
             assert_eq!(log["entries"][0]["request"]["url"], "http://10.0.0.2/a");
-            assert_eq!(log["entries"][0]["_anomalies"][0]["code"], "head-cut-short");
+            assert_eq!(log["entries"][0]["_anomalies"][0]["code"], "head-cut");
         } else {
             assert_eq!(reason(&tape), "the capture ends in a request head");
-            assert_eq!(log["_connections"][0]["_anomalies"][0]["code"], "head-cut-short");
+            assert_eq!(log["_connections"][0]["_anomalies"][0]["code"], "head-cut");
         }
-        assert!(said.contains("1 × A message head ends before its last line"), "{said}");
+        assert!(said.contains("1 × A message head is not whole"), "{said}");
         assert!(!log.to_string().contains("head-malformed"));
     }
     let mut tape = Tape::new();

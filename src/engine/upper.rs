@@ -178,6 +178,7 @@ impl Upper {
                 }
                 floors.touch(Way::Tcp(slot.0), facts.first.time);
             }
+            TcpEvent::Held(time) => floors.touch(Way::Tcp(slot.0), time),
             TcpEvent::Stream(side, event) => {
                 floors.touch(Way::Tcp(slot.0), event.time());
                 self.stream(slot, facts, side, event);
@@ -224,7 +225,7 @@ impl Upper {
                 let stream = DnsStream::new(facts.client, facts.server, &options.limits, &desk.budget);
                 place.insert(Over::Dns(Box::new(stream)))
             }
-            None => place.insert(Over::Web(Box::new(Flow::new()))),
+            None => place.insert(Over::Web(Box::new(Flow::new(facts.opened.is_none())))),
         };
         match over {
             Over::Dns(stream) => stream.push(side, event, &mut |lookup| desk.lookup(lookup)),

@@ -51,7 +51,7 @@ fn of_http(connection: &Connection) -> Option<&'static str> {
             (_, Side::Server) => "the connection ends in a response head",
         });
     }
-    if has(AnomalyKind::HeadCutShort) {
+    if has(AnomalyKind::HeadCut) {
         return Some("the connection ends in a message head");
     }
     if has(AnomalyKind::HeadTooLarge) {
