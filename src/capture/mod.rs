@@ -17,6 +17,7 @@
 
 pub mod block;
 pub mod captures;
+pub mod dropped;
 pub mod error;
 pub mod facts;
 pub mod feed;
@@ -43,11 +44,12 @@ mod tests;
 
 pub use block::Block;
 pub use captures::Captures;
+pub use dropped::Dropped;
 pub use error::{CaptureError, Damage};
 pub use facts::{Facts, Progress};
 pub use feed::Feed;
 pub use frame::{Frame, LinkType, Secrets, SecretsKind};
 pub use link_type::link_type_name;
 pub use reader::{Item, Reader};
-pub use secrets::secrets_ahead;
+pub use secrets::look_ahead;
 pub use source::{Open, Opener, Stopped};

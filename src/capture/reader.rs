@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::coding::Coding;
+use super::dropped::Dropped;
 use super::error::{CaptureError, Damage};
 use super::facts::{Facts, Progress};
 use super::frame::{Frame, LinkType, Secrets, SecretsKind};
@@ -206,7 +207,11 @@ impl Reader {
 
     /// What is known so far.
     pub fn facts(&self) -> Facts {
-        Facts { files: vec![self.notes.path.clone()], ..self.notes.facts.clone() }
+        let dropped = match &self.format {
+            Format::Pcap(_) => Dropped::default(),
+            Format::PcapNg(pcapng) => pcapng.dropped(),
+        };
+        Facts { files: vec![self.notes.path.clone()], dropped, ..self.notes.facts.clone() }
     }
 
     /// How far the reading has come.

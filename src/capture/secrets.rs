@@ -1,12 +1,16 @@
-//! Finds the decryption secrets of a capture before its packets are read.
+//! Finds what stands between the packets of a capture, without reading these: decryption secrets, and statistics of interfaces.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::dropped::{Dropped, Statistics};
 use super::frame::Secrets;
 use super::order::Order;
-use super::pcapng::{DECRYPTION_SECRETS, HEAD, SECTION_HEADER, secrets, section_order};
+use super::pcapng::{
+    DECRYPTION_SECRETS, HEAD, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS, SECTION_HEADER, secrets, section_order,
+    statistics,
+};
 use crate::base::Limits;
 
 /// Bytes read at once; blocks longer than what is left of them are skipped unread.
@@ -14,11 +18,34 @@ const STEP: usize = 256 << 10;
 
 /// Hands every Decryption Secrets Block of a pcapng file to `out`, so that secrets which stand behind the packets they
 /// serve are known in time. Files of other formats, compressed files and pipes have nothing to give: their secrets come
-/// with the frames. Where the file is damaged the search ends; [`Reader`](super::Reader) tells of it.
-pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<()> {
-    if path.as_os_str() == "-" || !std::fs::metadata(path)?.is_file() {
-        return Ok(());
+/// with the frames. Where the file is damaged the search ends; [`Reader`](super::Reader) tells of it. The answer is what
+/// interfaces dropped by their statistics; packets may tell more, which are not looked at.
+pub fn look_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<Dropped> {
+    let mut found = Found::default();
+    if path.as_os_str() != "-" && std::fs::metadata(path)?.is_file() {
+        blocks(path, limits, &mut found, out)?;
     }
+    Ok(found.dropped())
+}
+
+/// What was found of interfaces so far.
+#[derive(Default)]
+struct Found {
+    /// Of the section.
+    interfaces: Vec<Statistics>,
+    /// Of sections before.
+    dropped: Dropped,
+}
+
+impl Found {
+    fn dropped(&self) -> Dropped {
+        let mut dropped = self.dropped;
+        self.interfaces.iter().for_each(|statistics| dropped.add(&statistics.dropped()));
+        dropped
+    }
+}
+
+fn blocks(path: &Path, limits: &Limits, found: &mut Found, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<()> {
     let mut file = BufReader::with_capacity(STEP, File::open(path)?);
     let mut order = Order::Little;
     let mut block = Vec::new();
@@ -41,8 +68,10 @@ pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'
             }
             let [a, b, c, d, e, f, g, h] = head;
             let [i, j, k, l] = magic;
-            let Some(found) = section_order(&[a, b, c, d, e, f, g, h, i, j, k, l]) else { return Ok(()) };
-            order = found;
+            let Some(known) = section_order(&[a, b, c, d, e, f, g, h, i, j, k, l]) else { return Ok(()) };
+            order = known;
+            found.dropped = found.dropped();
+            found.interfaces.clear();
             read += magic.len();
         }
         let len = order.u32(&head, 4).unwrap_or(0) as usize;
@@ -51,7 +80,10 @@ pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'
         if rest > limits.capture_block {
             return Ok(());
         }
-        if kind != DECRYPTION_SECRETS {
+        if kind == INTERFACE_DESCRIPTION && found.interfaces.len() < limits.capture_interfaces {
+            found.interfaces.push(Statistics::default());
+        }
+        if !matches!(kind, DECRYPTION_SECRETS | INTERFACE_STATISTICS) {
             file.seek_relative(rest as i64)?;
             continue;
         }
@@ -60,7 +92,9 @@ pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'
             return Ok(());
         }
         let body = block.get(..rest - 4).unwrap_or_default();
-        if let Some((kind, data)) = secrets(order, body) {
+        if kind == INTERFACE_STATISTICS {
+            statistics(order, body, &mut found.interfaces);
+        } else if let Some((kind, data)) = secrets(order, body) {
             let data = body.get(data.start..data.end.min(body.len())).unwrap_or_default();
             out(Secrets { kind, data });
         }

@@ -106,21 +106,27 @@ impl Layer {
         }
     }
 
-    /// The connection is over.
-    pub(super) fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+    /// The connection is over. The answer is the side in whose message head it ended, if it did.
+    pub(super) fn finish(
+        &mut self,
+        reason: Abort,
+        stamp: Stamp,
+        shared: &mut Shared<'_>,
+        done: Done<'_>,
+    ) -> Option<Side> {
         if let State::Undecided(held) = &self.state
             && !held.is_empty()
         {
             self.decide(false, shared, done);
         }
         match &mut self.state {
-            State::Undecided(_) => {}
+            State::Undecided(_) => None,
             State::Clear(web) => web.finish(reason, stamp, shared, done),
             State::Tls(session, web) => {
                 let keys = shared.keys;
                 through(session, web, shared, done, |session, sink| session.finish(keys, sink));
                 let info = session.info();
-                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))));
+                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))))
             }
         }
     }
@@ -253,8 +259,9 @@ impl Web {
         });
     }
 
-    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
-        let Some((conversation, tracker)) = &mut self.inside else { return };
+    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) -> Option<Side> {
+        let (conversation, tracker) = self.inside.as_mut()?;
+        let head = conversation.open_head();
         let tunnels = &mut self.tunnels;
         conversation.finish(reason, stamp, &mut |event| {
             tunnels.take(&event, shared, done);
@@ -262,6 +269,7 @@ impl Web {
         });
         tunnels.finish(reason, stamp, shared, done);
         tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
+        head
     }
 
     fn pending_since(&self) -> Option<Timestamp> {

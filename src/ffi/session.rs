@@ -161,6 +161,7 @@ impl Inner {
             Stage::Open(session) => Told {
                 packets: session.packets(),
                 summary: Some(session.summary()),
+                dropped: session.dropped(),
                 damage: session.damage().iter().map(ToString::to_string).collect(),
                 ..Told::default()
             },
@@ -168,6 +169,7 @@ impl Inner {
                 packets: ended.packets(),
                 summary: written.or(Some(ended.summary())),
                 seen: Some(ended.seen()),
+                dropped: ended.dropped(),
                 damage: ended.damage().iter().map(ToString::to_string).collect(),
                 is_finished: true,
             },
@@ -175,6 +177,7 @@ impl Inner {
                 packets: report.capture.frames,
                 summary: Some(&report.summary),
                 seen: Some(&report.seen),
+                dropped: report.capture.dropped,
                 damage: report
                     .capture
                     .damage

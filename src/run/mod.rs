@@ -217,6 +217,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         packets: capture.frames,
         first: capture.first,
         last: capture.last,
+        dropped: capture.dropped,
         link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
     };
     let summary = writer.finish(&facts, totals).map_err(failed)?;

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::{Output, RunError};
 use crate::base::Limits;
-use crate::capture::{Damage, Feed, Frame, Item, LinkType, Secrets, link_type_name};
+use crate::capture::{Damage, Dropped, Feed, Frame, Item, LinkType, Secrets, link_type_name};
 use crate::engine::{Engine, Finished, Options, Seen};
 use crate::har::{CaptureFacts, Summary, WriteError};
 use crate::tls::KeyLog;
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// What the engine saw besides exchanges.
     pub seen: Seen,
+    /// What capture programs say they dropped.
+    pub dropped: Dropped,
 }
 
 /// A session whose capture is over; it may be written more than once.
@@ -68,6 +70,16 @@ impl Session {
     /// What was collected since the last [`rotation`](Self::rotate), in numbers.
     pub fn summary(&self) -> &Summary {
         self.engine.summary()
+    }
+
+    /// What capture programs say they dropped: those who wrote the bytes that came, or as was told.
+    pub fn dropped(&self) -> Dropped {
+        self.feed.as_ref().map_or(self.facts.dropped, |feed| feed.facts().dropped)
+    }
+
+    /// Tells what a capture program dropped, where frames are brought and not its bytes.
+    pub fn tell_dropped(&mut self, dropped: Dropped) {
+        self.facts.dropped = dropped;
     }
 
     /// Damages of the capture that came as bytes; the first few.
@@ -116,7 +128,7 @@ impl Session {
 
     /// Writes the entries that are over, while the session goes on.
     pub fn snapshot(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
-        self.name_links();
+        self.gather_facts();
         let (writer, totals) = self.engine.snapshot();
         writer.write(&self.facts, totals, out)
     }
@@ -136,7 +148,8 @@ impl Session {
         (self.facts.first, self.facts.last) = (None, None);
     }
 
-    fn name_links(&mut self) {
+    fn gather_facts(&mut self) {
+        self.facts.dropped = self.dropped();
         self.facts.link_types = self.links.iter().map(|&link| link_type_name(link).to_owned()).collect();
     }
 
@@ -149,7 +162,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.name_links();
+        self.gather_facts();
         let damage = self.damage();
         let finished = self.engine.finish().map_err(|error| failed(error, ""))?;
         Ok(Ended { finished, facts: self.facts, damage })
@@ -157,10 +170,10 @@ impl Session {
 
     /// The capture ends: writes the HAR.
     pub fn finish(mut self, out: &mut dyn Write) -> Result<Outcome, WriteError> {
-        self.name_links();
+        self.gather_facts();
         let Finished { writer, totals, seen } = self.engine.finish()?;
         let summary = writer.write(&self.facts, totals, out)?;
-        Ok(Outcome { summary, seen })
+        Ok(Outcome { summary, seen, dropped: self.facts.dropped })
     }
 
     /// The capture ends: writes the HAR to an output that was opened before.
@@ -191,6 +204,11 @@ impl Ended {
     /// What the engine saw besides exchanges.
     pub fn seen(&self) -> &Seen {
         &self.finished.seen
+    }
+
+    /// What capture programs say they dropped.
+    pub fn dropped(&self) -> Dropped {
+        self.facts.dropped
     }
 
     /// Damages of the capture that came as bytes; the first few.

@@ -61,7 +61,8 @@ impl Teller<'_, '_> {
                 self.told[side] = chunk.offset + chunk.data.len() as u64;
             }
             StreamEvent::Gap { len, stamp } => {
-                self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
+                let keep = self.rules.limits.anomalies_kept;
+                self.facts.anomalies.note_bytes(AnomalyKind::BytesLost, len, Some(stamp), keep);
                 // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
                 if self.rules.pad_missing && len <= self.rules.limits.tcp_hole as u64 {
                     let mut left = len;
@@ -126,6 +127,7 @@ impl Connection {
             established: None,
             rtt: None,
             loss: Default::default(),
+            seen: [false; 2],
             bytes: [0; 2],
             is_continued,
             anomalies,
@@ -174,6 +176,7 @@ impl Connection {
             selected: packet.selected,
         };
         self.packets = self.packets.wrapping_add(1);
+        self.facts.seen[side.index()] = true;
         if segment.stamp.time < self.facts.last.time {
             self.note(AnomalyKind::TimeBackwards, &segment, rules);
             self.facts.last.frame = segment.stamp.frame;

@@ -97,6 +97,12 @@ impl Connection {
         heads.chain(held).chain(successor).min()
     }
 
+    /// The side in the middle of whose message head its bytes have come to.
+    pub fn open_head(&self) -> Option<Side> {
+        let [requests, responses] = [&self.requests, &self.responses].map(|half| half.reader.is_holding());
+        if requests { Some(Side::Client) } else { responses.then_some(Side::Server) }
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         &self.anomalies
