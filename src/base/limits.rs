@@ -13,6 +13,15 @@ pub struct Limits {
     pub capture_block: usize,
     /// Interfaces described in one pcapng section; packets of more are skipped.
     pub capture_interfaces: usize,
+    /// Frames of a pipe or a compressed file that are held back to bring them in order.
+    pub order_frames: usize,
+    /// How long they are held back at most.
+    pub order_age: u64,
+    /// The same while packets come live, and somebody waits for them.
+    pub order_age_live: u64,
+    /// Bytes of frames that are held back; bytes of the index of a file that is out of order, more of which goes to a temporary file;
+    /// and bytes of pieces of that file.
+    pub order_memory: usize,
     /// Fragments held back by all unfinished IP datagrams.
     pub fragment_memory: usize,
     /// Age at which an unfinished IP datagram is given up ([RFC 791 §3.2] suggests 15 s, RFC 8200 60 s).
@@ -92,6 +101,7 @@ impl Limits {
     pub fn share_memory(&mut self, total: usize) {
         self.memory = total / 2;
         self.waiting = total / 16 * 3;
+        self.order_memory = total / 32;
     }
 }
 
@@ -107,6 +117,10 @@ impl Default for Limits {
             frame: MIB,
             capture_block: 16 * MIB,
             capture_interfaces: 65_536,
+            order_frames: 512,
+            order_age: 2 * SECOND,
+            order_age_live: SECOND / 5,
+            order_memory: 4 * MIB,
             fragment_memory: 4 * MIB,
             fragment_age: 60 * SECOND,
             tunnel_depth: 8,

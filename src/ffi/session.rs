@@ -162,6 +162,7 @@ impl Inner {
                 packets: session.packets(),
                 summary: Some(session.summary()),
                 damage: session.damage().iter().map(ToString::to_string).collect(),
+                disorder: session.disorder(),
                 ..Told::default()
             },
             Stage::Ended(ended) => Told {
@@ -169,12 +170,14 @@ impl Inner {
                 summary: written.or(Some(ended.summary())),
                 seen: Some(ended.seen()),
                 damage: ended.damage().iter().map(ToString::to_string).collect(),
+                disorder: ended.disorder(),
                 is_finished: true,
             },
             Stage::Converted(report) => Told {
                 packets: report.capture.frames,
                 summary: Some(&report.summary),
                 seen: Some(&report.seen),
+                disorder: report.capture.disorder,
                 damage: report
                     .capture
                     .damage

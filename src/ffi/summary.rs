@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::capture::link_type_name;
+use crate::capture::{Disorder, link_type_name};
 use crate::engine::Seen;
 use crate::har::Summary;
 
@@ -14,6 +14,8 @@ pub(super) struct Told<'t> {
     pub(super) seen: Option<&'t Seen>,
     /// What is wrong with the capture itself.
     pub(super) damage: Vec<String>,
+    /// Frames out of time order.
+    pub(super) disorder: Disorder,
     pub(super) is_finished: bool,
 }
 
@@ -40,6 +42,8 @@ impl Told<'_> {
             .collect();
         let agents: Vec<Value> =
             summary.agents.iter().map(|(agent, count)| json!({"agent": agent, "count": count})).collect();
+        let Disorder { frames, left, .. } = self.disorder;
+        let disorder = self.disorder.text().map(|text| json!({"frames": frames, "left": left, "text": text}));
         json!({
             "finished": self.is_finished,
             "packets": self.packets,
@@ -60,6 +64,7 @@ impl Told<'_> {
             "unsupportedLinkTypes": unsupported,
             "repeatedPackets": seen.repeated,
             "encryptedFrames": seen.encrypted_frames,
+            "outOfOrder": disorder,
             "damage": self.damage,
         })
         .to_string()

@@ -20,6 +20,7 @@ use super::stream::{Stream, WriteError};
 use super::summary::Summary;
 use super::table::Rows;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
+use crate::capture::Disorder;
 
 /// What `log._capture` says.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +35,8 @@ pub struct CaptureFacts {
     pub last: Option<Timestamp>,
     /// Names of the link types.
     pub link_types: Vec<String>,
+    /// Frames out of time order.
+    pub disorder: Disorder,
 }
 
 /// How far times may run backwards in the capture before nothing more is written before its end, in nanoseconds.
@@ -422,6 +425,11 @@ fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
         }
     }
     facts.insert("linkType".into(), capture.link_types.join(", ").into());
+    let disorder = capture.disorder;
+    if let Some(text) = disorder.text() {
+        let told = serde_json::json!({"frames": disorder.frames, "left": disorder.left, "comment": text});
+        facts.insert("outOfOrder".into(), told);
+    }
     if unlisted > 0 {
         facts.insert("connectionsNotListed".into(), unlisted.into());
     }
