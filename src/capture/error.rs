@@ -63,7 +63,10 @@ pub enum CaptureError {
         minor: u16,
     },
     /// A file whose frames are out of order, and there is no room to sort them.
-    #[error("{}: frames are out of time order, and the temporary file that sorts them cannot be written: {source}", name(path))]
+    #[error(
+        "{}: frames are out of time order, and the temporary file that sorts them cannot be written: {source}",
+        name(path)
+    )]
     Temporary {
         /// The file.
         path: PathBuf,

@@ -107,7 +107,21 @@ impl Reader {
         }
         let format = Format::open(&mut window, &notes, None)?;
         let (ids, count) = (Ids::default(), Arc::default());
-        Ok(Self { window, format, notes, ids, numbers: 0, taken: 0, over: false, count, size: None, lasts: false, ordered: None, is_coded: false, tells_idle: Arc::default() })
+        Ok(Self {
+            window,
+            format,
+            notes,
+            ids,
+            numbers: 0,
+            taken: 0,
+            over: false,
+            count,
+            size: None,
+            lasts: false,
+            ordered: None,
+            is_coded: false,
+            tells_idle: Arc::default(),
+        })
     }
 
     /// The next bytes of a stream that is fed; after its end, or when it is damaged beyond reading, they are dropped.
@@ -172,7 +186,12 @@ impl Reader {
 
     fn new(source: Source, path: PathBuf, limits: &Limits, buffer: usize) -> Result<Self, CaptureError> {
         let (count, tells_idle) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let counted = Counted { read: source.read, count: Arc::clone(&count), size: source.size, tells_idle: Arc::clone(&tells_idle) };
+        let counted = Counted {
+            read: source.read,
+            count: Arc::clone(&count),
+            size: source.size,
+            tells_idle: Arc::clone(&tells_idle),
+        };
         let mut notes = Notes::new(path, limits);
         notes.source = Some((Arc::clone(&count), source.size));
         let mut window = Window::new(Box::new(counted), FIRST_BUFFER);
