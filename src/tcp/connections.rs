@@ -7,8 +7,9 @@ use foldhash::fast::RandomState;
 use super::connection::{Connection, Rules};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
+use super::lineup::Lineup;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
+use crate::base::{Budget, FrameNumber, Lease, Limits, Recency, Stamp, Timestamp};
 use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
@@ -81,13 +82,15 @@ pub struct Connections {
     /// What the table itself takes.
     lease: Lease,
     places: HashMap<FlowKey, Place, RandomState>,
-    slots: Vec<Option<Connection>>,
+    slots: Vec<Option<Lineup>>,
     free: Vec<u32>,
     /// Pairs of ends whose connection is over, the longest over first.
     over: VecDeque<FlowKey>,
     recency: Recency,
+    /// Connections in which something may wait, with their first frames: those of this round, and of the one before.
+    waiting: [Vec<(u32, FrameNumber)>; 2],
     /// The last packet's way: most packets go the same.
-    recent: Option<(Endpoint, Endpoint, u32, Side)>,
+    recent: Option<(Endpoint, Endpoint, u32)>,
 }
 
 impl Connections {
@@ -102,17 +105,45 @@ impl Connections {
             free: Vec::new(),
             over: VecDeque::new(),
             recency: Recency::new(limits.idle_tcp),
+            waiting: Default::default(),
             recent: None,
         }
     }
 
     /// Takes one TCP packet.
     pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
-        let Some((slot, side)) = self.find(packet, header, out) else { return };
+        let Some(slot) = self.find(packet, header, out) else { return };
         self.recency.touch(slot);
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if let Some(reason) = connection.push(Slot(slot), side, packet, header, &self.rules, out) {
+        let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let was_waiting = lineup.is_waiting();
+        let reason = lineup.push(Slot(slot), packet, header, &self.rules, out);
+        if !was_waiting && lineup.is_waiting() {
+            let [now, _] = &mut self.waiting;
+            now.push((slot, lineup.connection.facts.first.frame));
+        }
+        if let Some(reason) = reason {
             self.close(slot, reason, packet.stamp, out);
+        }
+    }
+
+    /// When the first of the segments came that a connection holds until its handshake was seen.
+    pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
+        self.slots.get(slot.index())?.as_ref()?.held_since()
+    }
+
+    /// What has waited for a whole round follows.
+    fn settle_waiting(&mut self, out: &mut Sink<'_>) {
+        let [now, before] = &mut self.waiting;
+        let ready = std::mem::replace(before, std::mem::take(now));
+        for (slot, first) in ready {
+            let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { continue };
+            if lineup.connection.facts.first.frame == first
+                && lineup.is_waiting()
+                && let Some(reason) = lineup.settle(Slot(slot), &self.rules, out)
+            {
+                let last = lineup.connection.facts.last;
+                self.close(slot, reason, last, out);
+            }
         }
     }
 
@@ -125,7 +156,9 @@ impl Connections {
     /// is none.
     pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
         let Some(slot) = self.recency.oldest() else { return false };
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return false };
+        let Some(Lineup { connection, .. }) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return false;
+        };
         let last = connection.facts.last;
         let is_idle = now.nanos_since(last.time) > self.rules.limits.idle;
         if !is_idle {
@@ -137,6 +170,7 @@ impl Connections {
 
     /// A round of frames is over: closes connections that were idle for long. `passed` is a time that no clock is behind any more.
     pub fn end_round(&mut self, passed: Timestamp, out: &mut Sink<'_>) {
+        self.settle_waiting(out);
         self.recency.end_round(passed);
         while let Some(slot) = self.recency.idle()
             && let Some(connection) = self.connection(slot)
@@ -149,7 +183,7 @@ impl Connections {
     pub fn finish(&mut self, out: &mut Sink<'_>) {
         let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.slots.len() - self.free.len());
         for (slot, connection) in (0..).zip(&self.slots) {
-            open.extend(connection.as_ref().map(|connection| (connection.facts.first.frame.0, slot)));
+            open.extend(connection.as_ref().map(|lineup| (lineup.connection.facts.first.frame.0, slot)));
         }
         open.sort_unstable();
         for (_, slot) in open {
@@ -178,19 +212,19 @@ impl Connections {
     }
 
     fn connection(&self, slot: u32) -> Option<&Connection> {
-        self.slots.get(slot as usize).and_then(Option::as_ref)
+        self.slots.get(slot as usize)?.as_ref().map(|lineup| &lineup.connection)
     }
 
     /// The connection of a packet, opened if need be; nothing when it belongs to one that is over.
     #[inline]
-    fn find(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) -> Option<(u32, Side)> {
+    fn find(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) -> Option<u32> {
         let is_syn = header.flags.has(TcpFlags::SYN);
-        if let Some((source, destination, slot, side)) = self.recent
+        if let Some((source, destination, slot)) = self.recent
             && !is_syn
             && source == packet.source
             && destination == packet.destination
         {
-            return Some((slot, side));
+            return Some(slot);
         }
         let (key, _) = FlowKey::new(packet.source, packet.destination);
         let slot = match self.places.get(&key).copied() {
@@ -207,9 +241,8 @@ impl Connections {
             Some(Place::Over) if !is_syn || header.flags.has(TcpFlags::ACK) => return None,
             place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
         };
-        let side = self.connection(slot)?.side_of(packet);
-        self.recent = Some((packet.source, packet.destination, slot, side));
-        Some((slot, side))
+        self.recent = Some((packet.source, packet.destination, slot));
+        Some(slot)
     }
 
     fn open(
@@ -225,15 +258,18 @@ impl Connections {
                 break;
             }
         }
-        let keep = self.rules.limits.anomalies_kept;
-        let connection = Connection::new(packet, header, is_continued, &self.budget, keep);
+        let lineup = Lineup::new(packet, header, is_continued, &self.budget, &self.rules.limits);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            let connection = place.insert(connection);
-            out(Slot(slot), &connection.facts, TcpEvent::Open);
+            let lineup = place.insert(lineup);
+            if lineup.is_waiting() {
+                let [now, _] = &mut self.waiting;
+                now.push((slot, packet.stamp.frame));
+            }
+            out(Slot(slot), &lineup.connection.facts, TcpEvent::Open);
         }
         self.places.insert(key, Place::Open(slot));
         self.recency.add(slot);
@@ -243,11 +279,15 @@ impl Connections {
 
     fn close(&mut self, slot: u32, reason: CloseReason, now: Stamp, out: &mut Sink<'_>) {
         self.recency.remove(slot);
-        let Some(mut connection) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let Some(mut lineup) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let reason = lineup.settle(Slot(slot), &self.rules, out).unwrap_or(reason);
+        let Lineup { mut connection, .. } = lineup;
+        let last = connection.facts.last;
+        let now = if last.time > now.time { last } else { now };
         connection.flush(Slot(slot), now, &self.rules, out);
         out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
         self.free.push(slot);
-        if self.recent.is_some_and(|(_, _, recent, _)| recent == slot) {
+        if self.recent.is_some_and(|(_, _, recent)| recent == slot) {
             self.recent = None;
         }
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
@@ -268,7 +308,7 @@ impl Connections {
 
     /// Tells the budget what the table takes: by entries in use, so that closing connections helps.
     fn settle_lease(&mut self) {
-        const OPEN: usize = size_of::<Option<Connection>>() + Recency::SLOT;
+        const OPEN: usize = size_of::<Option<Lineup>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
         let over = self.over.len() * size_of::<FlowKey>();
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);

@@ -282,6 +282,11 @@ impl Half {
         self.is_started() && self.assembler.next() < self.received()
     }
 
+    /// True when bytes before this offset have not come; the FIN counts as one.
+    pub(super) fn lacks(&self, at: i64) -> bool {
+        at > (self.assembler.next() as i64).saturating_add(i64::from(self.fin.is_some()))
+    }
+
     /// Up to where answers to this stream may be handed on.
     pub(super) fn reached(&self) -> u64 {
         if self.is_behind() { self.assembler.next() } else { u64::MAX }

@@ -207,6 +207,11 @@ impl Assembler {
         self.held.is_none()
     }
 
+    /// An empty lease of the same budget.
+    pub(super) fn empty_lease(&self) -> Lease {
+        self.lease.another()
+    }
+
     /// Bytes that the held pieces allocate, as leased.
     pub fn allocated(&self) -> usize {
         self.lease.bytes()
