@@ -1,5 +1,7 @@
 //! What hostile traffic may cost: one plain value, passed at construction.
 
+use super::stamp::Stamp;
+
 /// Upper bounds of everything that traffic could make grow. Sizes in bytes, times in nanoseconds of capture time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -39,10 +41,13 @@ pub struct Limits {
     /// Distance from its stream at which a segment is no longer believed. The largest scaled window is 1 GiB (RFC 7323 §2.3),
     /// real ones stay below 16 MiB.
     pub tcp_window: u64,
-    /// Time to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
-    pub tcp_patience: u64,
-    /// The same in packets of the connection.
+    /// Packets of a connection to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
     pub tcp_patience_packets: u32,
+    /// Frames of the capture after which it is not waited for longer than [`Self::tcp_patience`]: in a busy capture a connection that is
+    /// silent need not be waited for.
+    pub tcp_patience_frames: u64,
+    /// Time to wait when so many frames have come.
+    pub tcp_patience: u64,
     /// Closed TCP connections remembered, so that late segments do not look like new connections.
     pub tcp_closed: usize,
     /// Time without a packet after which a connection is taken as over when memory is needed.
@@ -96,6 +101,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// True when enough has come since a TCP connection began to wait for what the capture shows late: so many of its packets, so much
+    /// time, or many frames in less time. Time alone says little: out of place are frames, and there may be minutes between two of them.
+    pub fn is_tcp_patience_over(&self, packets: u32, since: Stamp, now: Stamp) -> bool {
+        let waited = now.time.nanos_since(since.time);
+        packets >= self.tcp_patience_packets
+            || waited >= self.tcp_hole_age
+            || waited >= self.tcp_patience && now.frame.0.abs_diff(since.frame.0) >= self.tcp_patience_frames
+    }
+
     /// Shares out the memory of a whole run: half to connections and what they hold back, three sixteenths to entries that wait for
     /// their turn; the rest is for buffers, tables and the program itself.
     pub fn share_memory(&mut self, total: usize) {
@@ -131,6 +145,7 @@ impl Default for Limits {
             tcp_window: 16 << 20,
             tcp_patience: SECOND / 2,
             tcp_patience_packets: 64,
+            tcp_patience_frames: 128,
             tcp_closed: 16_384,
             idle: 120 * SECOND,
             idle_tcp: 7440 * SECOND,

@@ -372,8 +372,7 @@ impl Half {
         match &self.patience {
             Some(patience) if patience.until.min(received) > next => {
                 let since = patience.since;
-                let is_over = packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
-                    || now.time.nanos_since(since.time) >= limits.tcp_patience;
+                let is_over = limits.is_tcp_patience_over(packets.wrapping_sub(patience.packets), since, now);
                 if is_over && self.assembler.skip_hole(patience.until.min(received), since, out) {
                     return true;
                 }

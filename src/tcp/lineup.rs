@@ -78,11 +78,10 @@ impl Gathered {
     }
 
     /// True when the handshake is waited for no longer.
-    fn is_full(&self, now: Timestamp, limits: &Limits) -> bool {
-        let since = self.held.first().map_or(now, |first| first.stamp.time);
-        self.held.len() >= limits.tcp_patience_packets as usize
-            || now.nanos_since(since) >= limits.tcp_patience
-            || self.bytes > limits.tcp_hole
+    fn is_full(&self, now: Stamp, limits: &Limits) -> bool {
+        let since = self.held.first().map_or(now, |first| first.stamp);
+        let packets = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        limits.is_tcp_patience_over(packets, since, now) || self.bytes > limits.tcp_hole
     }
 }
 
@@ -156,7 +155,7 @@ impl Lineup {
             }
             Opening::Gathers(gathered) if !(is_syn && gathered.has_syn) => {
                 gathered.keep(packet, header);
-                if gathered.is_full(packet.stamp.time, &rules.limits) {
+                if gathered.is_full(packet.stamp, &rules.limits) {
                     return self.release(slot, rules, out);
                 }
                 None
