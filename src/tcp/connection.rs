@@ -263,7 +263,7 @@ impl Connection {
         let is_ahead = |half: &Half, number| half.is_started() && !half.fin_told && half.lacks(half.offset(number));
         let lacks = is_ahead(ours, header.sequence)
             || header.flags.has(TcpFlags::ACK) && is_ahead(theirs, header.acknowledgment)
-            || self.halves.iter().any(|half| !half.fin_told && half.is_behind());
+            || self.halves.iter().any(Half::is_busy);
         lacks && self.believes_reset(side, header)
     }
 
