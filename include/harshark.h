@@ -198,9 +198,8 @@ uint64_t harshark_entries(const harshark_session *session);
 /*
  * What came of it, as a JSON object: finished, packets, entries, pages, bytes, versions, statuses, unanswered, filtered, refused,
  * truncated, agents, connections, withoutEntry (reasons and how often), undecrypted (server names and how often), anomalies
- * (name, text, count, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, outOfOrder (null, or
- * frames, left, text), damage (texts). Pages and bytes are
- * those of what was written last. NULL when the session cannot be asked.
+ * (name, text, count, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, outOfOrder (null, or frames, left, text),
+ * damage (texts). Pages and bytes are those of what was written last. NULL when the session cannot be asked.
  */
 const char *harshark_summary(harshark_session *session);
 

@@ -43,11 +43,12 @@ pub struct Limits {
     pub tcp_window: u64,
     /// Packets of a connection to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
     pub tcp_patience_packets: u32,
-    /// Frames of the capture after which it is not waited for longer than [`Self::tcp_patience`]: in a busy capture a connection that is
-    /// silent need not be waited for.
-    pub tcp_patience_frames: u64,
-    /// Time to wait when so many frames have come.
+    /// Time to wait, where that counts: when [`Self::tcp_patience_frames`] of the capture have come meanwhile.
     pub tcp_patience: u64,
+    /// Frames after which times count.
+    pub tcp_patience_frames: u64,
+    /// Time after which they count in any case: somebody may wait for what a silent network brings.
+    pub tcp_patience_longest: u64,
     /// Closed TCP connections remembered, so that late segments do not look like new connections.
     pub tcp_closed: usize,
     /// Time without a packet after which a connection is taken as over when memory is needed.
@@ -101,13 +102,18 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// True when enough has come since a TCP connection began to wait for what the capture shows late: so many of its packets, so much
-    /// time, or many frames in less time. Time alone says little: out of place are frames, and there may be minutes between two of them.
+    /// True when enough has come since a TCP connection began to wait for what the capture shows late: so many of its packets, or so much
+    /// time.
     pub fn is_tcp_patience_over(&self, packets: u32, since: Stamp, now: Stamp) -> bool {
+        packets >= self.tcp_patience_packets || self.has_passed(self.tcp_patience, since, now)
+    }
+
+    /// True when so much time has passed that nothing is waited for any more. Time alone says little: out of place are frames, and between
+    /// two of them there may be seconds.
+    pub fn has_passed(&self, time: u64, since: Stamp, now: Stamp) -> bool {
         let waited = now.time.nanos_since(since.time);
-        packets >= self.tcp_patience_packets
-            || waited >= self.tcp_hole_age
-            || waited >= self.tcp_patience && now.frame.0.abs_diff(since.frame.0) >= self.tcp_patience_frames
+        let frames = now.frame.0.abs_diff(since.frame.0);
+        waited >= time && (frames >= self.tcp_patience_frames || waited >= self.tcp_patience_longest)
     }
 
     /// Shares out the memory of a whole run: half to connections and what they hold back, three sixteenths to entries that wait for
@@ -146,6 +152,7 @@ impl Default for Limits {
             tcp_patience: SECOND / 2,
             tcp_patience_packets: 64,
             tcp_patience_frames: 128,
+            tcp_patience_longest: 60 * SECOND,
             tcp_closed: 16_384,
             idle: 120 * SECOND,
             idle_tcp: 7440 * SECOND,

@@ -1,8 +1,10 @@
 //! A look over the headers of a seekable file before it is read: are its times in order, and which secrets does it hold?
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::clock::Clock;
 use super::frame::Secrets;
@@ -48,27 +50,53 @@ impl Ahead {
 /// serve are known in time, and tells whether the frames of a pcap or pcapng file are in order. Files of other formats, compressed
 /// files and pipes have nothing to give: their secrets come with the frames. Where the file is damaged the search ends;
 /// [`Reader`](super::Reader) tells of it.
-pub fn look_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<Ahead> {
-    look(path, limits, true, out)
+/// With `stop` it ends early.
+pub fn look_ahead(
+    path: &Path,
+    limits: &Limits,
+    stop: &Arc<AtomicBool>,
+    out: &mut dyn FnMut(Secrets<'_>),
+) -> io::Result<Ahead> {
+    look(path, limits, Some(stop), out)
 }
 
 /// [`look_ahead`] for the secrets alone.
 pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<()> {
-    look(path, limits, false, out).map(|_| ())
+    look(path, limits, None, out).map(|_| ())
 }
 
-fn look(path: &Path, limits: &Limits, wants_order: bool, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<Ahead> {
+/// A file that ends when it is no longer wanted.
+struct Stoppable {
+    file: File,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let is_over = self.stop.as_ref().is_some_and(|stop| stop.load(Relaxed));
+        if is_over { Ok(0) } else { self.file.read(into) }
+    }
+}
+
+/// Looks for secrets, and at the order of any file when there is a `stop`.
+fn look(
+    path: &Path,
+    limits: &Limits,
+    stop: Option<&Arc<AtomicBool>>,
+    out: &mut dyn FnMut(Secrets<'_>),
+) -> io::Result<Ahead> {
     let mut ahead = Ahead::default();
     if path.as_os_str() == "-" || !std::fs::metadata(path)?.is_file() {
         return Ok(ahead);
     }
-    let mut window = Window::new(Box::new(File::open(path)?), STEP);
+    let file = Stoppable { file: File::open(path)?, stop: stop.cloned() };
+    let mut window = Window::new(Box::new(file), STEP);
     if !window.ask(4) {
         return Ok(ahead);
     }
     if window.bytes().starts_with(&SECTION_HEADER.to_be_bytes()) {
         blocks(&mut window, limits, &mut ahead, out);
-    } else if wants_order
+    } else if stop.is_some()
         && window.ask(pcap::HEADER)
         && let Some(layout) = Layout::read(window.bytes())
     {

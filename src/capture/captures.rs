@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::ahead::look_ahead;
 use super::causality::Segments;
@@ -132,18 +134,19 @@ impl Captures {
     }
 
     /// Has the frames come in order of time, and gives the secrets of all files to `out`; before the first frame. `segments` makes what
-    /// tells how far times can be trusted. An index that is larger than memory lies in `folder`, or where the system keeps such files.
+    /// tells how far times can be trusted, `stop` is set to end early. An index that is larger than memory lies in `folder`, or where the system keeps such files.
     pub fn restore_order(
         &mut self,
         folder: Option<PathBuf>,
         segments: &dyn Fn() -> Segments,
+        stop: &Arc<AtomicBool>,
         out: &mut dyn FnMut(Secrets<'_>),
     ) {
         let mut is_disordered = false;
         let mut disordered = vec![false; self.paths.len()];
         for (slot, path) in self.paths.iter().enumerate() {
             // Whatever keeps it from being read, the reader will meet and tell.
-            let Ok(ahead) = look_ahead(path, &self.limits, out) else { continue };
+            let Ok(ahead) = look_ahead(path, &self.limits, stop, out) else { continue };
             if !ahead.is_disordered {
                 continue;
             }
@@ -161,7 +164,7 @@ impl Captures {
         }
         if is_disordered {
             self.pending.make_contiguous().sort_unstable();
-            self.room = Some(Room::new(folder, self.paths.len(), &self.limits));
+            self.room = Some(Room::new(folder, self.paths.len(), &self.limits, stop.clone()));
             self.segments = Some(segments());
             self.disordered = disordered;
         }

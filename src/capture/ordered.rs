@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::index::{Entry, Index};
 use super::pcapng::Section;
@@ -18,14 +20,16 @@ pub(super) struct Room {
     /// Bytes for the index and for pieces of the file, each.
     pub(super) bytes: usize,
     pub(super) budget: Budget,
+    /// Set to end early.
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Room {
     /// Room for one of `files` files.
-    pub(super) fn new(folder: Option<PathBuf>, files: usize, limits: &Limits) -> Self {
+    pub(super) fn new(folder: Option<PathBuf>, files: usize, limits: &Limits, stop: Arc<AtomicBool>) -> Self {
         // Few of many files are open at a time.
         let bytes = limits.order_memory / files.clamp(1, 8);
-        Self { folder, bytes, budget: Budget::new(limits.order_memory) }
+        Self { folder, bytes, budget: Budget::new(limits.order_memory), stop }
     }
 }
 

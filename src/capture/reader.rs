@@ -162,6 +162,9 @@ impl Reader {
             if let Some(segments) = &mut segments {
                 segments(&frame, &mut |segment| votes.take(segment, frame.time));
             }
+            if room.stop.load(Relaxed) {
+                break;
+            }
             numbers += record.numbers();
             let len = u32::try_from(record.len).unwrap_or(u32::MAX);
             let entry = Entry { time: frame.time, at: reader.window.offset(), number: numbers, len };

@@ -117,6 +117,7 @@ impl Shelf {
         let &Frame { number, time, interface, link_type, original_len, data, comment, selected, .. } = frame;
         let number_of_slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
+            self.bytes += size_of::<Slot>();
             self.slots.len() - 1
         });
         if let Some(slot) = self.slots.get_mut(number_of_slot) {

@@ -152,8 +152,9 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     };
     let keys = KeyLog::new(limits);
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
-    captures
-        .restore_order(job.temporary.clone(), &|| segments::told(limits), &mut |secrets| add_secrets(&keys, &secrets));
+    captures.restore_order(job.temporary.clone(), &|| segments::told(limits), &job.stop, &mut |secrets| {
+        add_secrets(&keys, &secrets)
+    });
     let output = Shared(Arc::new(Mutex::new(output)));
     let name = capture_name(&job.captures);
     let mut writer = har::Writer::new(&options.har, limits, job.temporary.clone());

@@ -90,7 +90,7 @@ pub struct Connections {
     /// Connections in which something may wait, with their first frames: those of this round, and of the one before.
     waiting: [Vec<(u32, FrameNumber)>; 2],
     /// The last packet's way: most packets go the same.
-    recent: Option<(Endpoint, Endpoint, u32)>,
+    recent: Option<(Endpoint, Endpoint, u32, Side)>,
 }
 
 impl Connections {
@@ -112,14 +112,18 @@ impl Connections {
 
     /// Takes one TCP packet.
     pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
-        let Some(slot) = self.find(packet, header, out) else { return };
+        let Some((slot, side)) = self.find(packet, header, out) else { return };
         self.recency.touch(slot);
         let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let was_waiting = lineup.is_waiting();
-        let reason = lineup.push(Slot(slot), packet, header, &self.rules, out);
+        let reason = lineup.push(Slot(slot), side, packet, header, &self.rules, out);
         if !was_waiting && lineup.is_waiting() {
             let [now, _] = &mut self.waiting;
             now.push((slot, lineup.connection.facts.first.frame));
+        }
+        if was_waiting {
+            // Who is the client may be known better now.
+            self.recent = None;
         }
         if let Some(reason) = reason {
             self.close(slot, reason, packet.stamp, out);
@@ -217,21 +221,21 @@ impl Connections {
 
     /// The connection of a packet, opened if need be; nothing when it belongs to one that is over.
     #[inline]
-    fn find(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) -> Option<u32> {
+    fn find(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) -> Option<(u32, Side)> {
         let is_syn = header.flags.has(TcpFlags::SYN);
-        if let Some((source, destination, slot)) = self.recent
+        if let Some((source, destination, slot, side)) = self.recent
             && !is_syn
             && source == packet.source
             && destination == packet.destination
         {
-            return Some(slot);
+            return Some((slot, side));
         }
         let (key, _) = FlowKey::new(packet.source, packet.destination);
         let slot = match self.places.get(&key).copied() {
             Some(Place::Open(slot)) => {
-                let connection = self.connection(slot)?;
-                if is_syn && connection.is_reopened_by(connection.side_of(packet), header) {
-                    let last = connection.facts.last;
+                let lineup = self.slots.get(slot as usize)?.as_ref()?;
+                if is_syn && lineup.is_reopened_by(packet, header, &self.rules.limits) {
+                    let last = lineup.connection.facts.last;
                     self.close(slot, CloseReason::Reused, last, out);
                     self.open(key, packet, header, false, out)
                 } else {
@@ -241,8 +245,9 @@ impl Connections {
             Some(Place::Over) if !is_syn || header.flags.has(TcpFlags::ACK) => return None,
             place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
         };
-        self.recent = Some((packet.source, packet.destination, slot));
-        Some(slot)
+        let side = self.connection(slot)?.side_of(packet);
+        self.recent = Some((packet.source, packet.destination, slot, side));
+        Some((slot, side))
     }
 
     fn open(
@@ -287,7 +292,7 @@ impl Connections {
         connection.flush(Slot(slot), now, &self.rules, out);
         out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
         self.free.push(slot);
-        if self.recent.is_some_and(|(_, _, recent)| recent == slot) {
+        if self.recent.is_some_and(|(_, _, recent, _)| recent == slot) {
             self.recent = None;
         }
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);

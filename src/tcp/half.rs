@@ -383,7 +383,7 @@ impl Half {
             _ => self.patience = None,
         }
         let Some((hole, shown)) = self.assembler.first_hole() else { return false };
-        let is_old = now.time.nanos_since(shown.time) > limits.tcp_hole_age;
+        let is_old = limits.has_passed(limits.tcp_hole_age, shown, now);
         if is_old || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments) {
             return self.give_up_hole(hole.end, now, out);
         }

@@ -4,7 +4,7 @@
 //! handshake nobody knows where the streams begin, and behind a RST nothing is expected.
 
 use super::connection::{Connection, Rules};
-use super::{CloseReason, Sink, Slot};
+use super::{CloseReason, Side, Sink, Slot};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, Lease, Limits, Stamp, Timestamp};
 use crate::net::{Endpoint, Packet, TcpFlags, TcpHeader, Transport};
@@ -64,6 +64,10 @@ impl Kept {
         self.header.flags.has(TcpFlags::SYN) && self.header.flags.has(TcpFlags::ACK)
     }
 
+    fn is_reset(&self) -> bool {
+        self.header.flags.has(TcpFlags::RST)
+    }
+
     fn allocated(&self) -> usize {
         size_of::<Self>() + self.payload.len()
     }
@@ -121,17 +125,40 @@ impl Lineup {
         }
     }
 
+    /// True when a segment opens another connection between the same ends: also when what waits for a handshake does not go on from
+    /// this one.
+    pub(super) fn is_reopened_by(&self, packet: &Packet<'_>, header: &TcpHeader, limits: &Limits) -> bool {
+        let Opening::Gathers(gathered) = &self.opening else {
+            return self.connection.is_reopened_by(self.connection.side_of(packet), header);
+        };
+        if !header.flags.has(TcpFlags::SYN) || header.flags.has(TcpFlags::RST) {
+            return false;
+        }
+        let is_answer = header.flags.has(TcpFlags::ACK);
+        let start = header.sequence.wrapping_add(1);
+        let is_near = |number: u32| u64::from(number.wrapping_sub(start)) <= limits.tcp_window;
+        let goes_on = |kept: &Kept| match (kept.source == packet.source, kept.header.flags.has(TcpFlags::SYN)) {
+            (true, true) => kept.header.sequence == header.sequence,
+            (true, false) => is_near(kept.header.sequence),
+            (false, _) => !kept.header.flags.has(TcpFlags::ACK) || is_near(kept.header.acknowledgment),
+        };
+        let is_known = is_answer && gathered.has_syn;
+        let is_other = self.connection.is_reopened_by(self.connection.side_of(packet), header);
+        !is_known && (is_other || !gathered.held.iter().filter(|kept| !kept.is_reset()).all(goes_on))
+    }
+
     /// Takes one packet. Returns why the connection is over, if it is.
     pub(super) fn push(
         &mut self,
         slot: Slot,
+        side: Side,
         packet: &Packet<'_>,
         header: &TcpHeader,
         rules: &Rules,
         out: &mut Sink<'_>,
     ) -> Option<CloseReason> {
         if matches!(self.opening, Opening::Over) {
-            return self.deliver(slot, packet, header, rules, out);
+            return self.deliver(slot, side, packet, header, rules, out);
         }
         let has = |flag| header.flags.has(flag);
         let (is_syn, is_ack, is_reset) = (has(TcpFlags::SYN), has(TcpFlags::ACK), has(TcpFlags::RST));
@@ -142,7 +169,8 @@ impl Lineup {
                 has_answer = gathered.held.iter().any(Kept::is_syn_ack);
                 self.connection.has_client(packet.source);
             }
-            let reason = self.deliver(slot, packet, header, rules, out);
+            let side = self.connection.side_of(packet);
+            let reason = self.deliver(slot, side, packet, header, rules, out);
             return if has_answer { self.release(slot, rules, out) } else { reason };
         }
         match &mut self.opening {
@@ -161,7 +189,7 @@ impl Lineup {
                 None
             }
             _ => {
-                let reason = self.deliver(slot, packet, header, rules, out);
+                let reason = self.deliver(slot, side, packet, header, rules, out);
                 reason.or_else(|| self.release(slot, rules, out))
             }
         }
@@ -176,7 +204,9 @@ impl Lineup {
         }
         let (answers, others): (Vec<_>, Vec<_>) = gathered.held.into_iter().partition(Kept::is_syn_ack);
         for kept in answers.into_iter().chain(others) {
-            let reason = self.deliver(slot, &kept.packet(), &kept.header, rules, out);
+            let packet = kept.packet();
+            let side = self.connection.side_of(&packet);
+            let reason = self.deliver(slot, side, &packet, &kept.header, rules, out);
             if reason.is_some() {
                 return reason;
             }
@@ -188,12 +218,12 @@ impl Lineup {
     fn deliver(
         &mut self,
         slot: Slot,
+        side: Side,
         packet: &Packet<'_>,
         header: &TcpHeader,
         rules: &Rules,
         out: &mut Sink<'_>,
     ) -> Option<CloseReason> {
-        let side = self.connection.side_of(packet);
         if header.flags.has(TcpFlags::RST) {
             if self.reset.is_some() {
                 return None;

@@ -1,6 +1,7 @@
 //! Frames out of time order are put in order, with the numbers that they have in the file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::*;
 use crate::capture::causality::{Segment, Segments};
@@ -8,7 +9,7 @@ use crate::capture::causality::{Segment, Segments};
 /// Frame numbers and times in milliseconds, as they come.
 fn restored(paths: &[PathBuf], limits: &Limits, segments: fn() -> Segments) -> (Vec<(u64, i64)>, Facts) {
     let mut captures = Captures::open(paths, limits).unwrap();
-    captures.restore_order(None, &segments, &mut |_| {});
+    captures.restore_order(None, &segments, &Arc::default(), &mut |_| {});
     let mut all = Vec::new();
     while let Some(item) = captures.next().unwrap() {
         if let Item::Frame(frame) = item {
@@ -94,7 +95,7 @@ fn a_file_in_order_is_read_as_it_was() {
     let times: Vec<i64> = (0..200).map(|n| 5000 + n / 3).collect();
     let path = write(folder.path(), "a.pcap", &pcap(&times));
     let mut captures = Captures::open(&[path], &Limits::default()).unwrap();
-    captures.restore_order(None, &|| panic!("nobody is asked"), &mut |_| {});
+    captures.restore_order(None, &|| panic!("nobody is asked"), &Arc::default(), &mut |_| {});
     assert!(!captures.is_reordered());
     let mut number = 0;
     while let Some(item) = captures.next().unwrap() {
@@ -169,7 +170,7 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
         let bytes = build(&scattered(6000));
         let path = write(folder.path(), name, &bytes);
         let mut captures = Captures::open(&[path.clone()], &Limits::default()).unwrap();
-        captures.restore_order(None, &silent, &mut |_| {});
+        captures.restore_order(None, &silent, &Arc::default(), &mut |_| {});
         assert!(captures.next().unwrap().is_some());
         write(folder.path(), name, &bytes[..bytes.len() / 2]);
         let mut frames = 1;
