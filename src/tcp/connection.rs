@@ -6,7 +6,7 @@ use super::half::{Arrival, Fin, Half, Place, Start};
 use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::net::{Endpoint, Packet, TcpFlags, TcpHeader};
 
 /// Lost bytes are padded from here.
@@ -222,6 +222,11 @@ impl Connection {
         }
     }
 
+    /// A time that nothing held back is older than.
+    pub(super) fn held_since(&self) -> Option<Timestamp> {
+        self.halves.iter().filter_map(|half| half.assembler.held_since()).min()
+    }
+
     fn note(&mut self, kind: AnomalyKind, segment: &Segment<'_>, rules: &Rules) {
         self.facts.anomalies.note(kind, Some(segment.stamp), rules.limits.anomalies_kept);
     }
@@ -410,6 +415,9 @@ impl Connection {
             let span = Span::of(segment.stamp, segment.selected);
             let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, link, emit));
             differs = stored.differs;
+            if !ours.assembler.is_empty() {
+                out(slot, &self.facts, TcpEvent::Held(segment.stamp.time));
+            }
             let loss = &mut self.facts.loss[side.index()];
             match ours.account(at, end, stored.fresh, is_asked, segment.stamp.time, self.facts.rtt) {
                 Arrival::Next => {}
@@ -438,16 +446,14 @@ impl Connection {
     fn settle(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
         while self.halves.iter().any(Half::is_busy) {
             self.advance(slot, rules, out);
-            let mut moved = false;
-            for side in Side::BOTH {
+            // One at a time, and holes first: what waits for the other side may go on once that has given up its hole.
+            let moved = Side::BOTH.into_iter().any(|side| {
                 let (half, packets) = (&mut self.halves[side.index()], self.packets);
-                moved |= telling!(self, side, slot, rules, out, |emit| half.lose_patience(
-                    packets,
-                    now,
-                    &rules.limits,
-                    emit
-                ));
-            }
+                telling!(self, side, slot, rules, out, |emit| half.lose_patience(packets, now, &rules.limits, emit))
+            }) || Side::BOTH.into_iter().any(|side| {
+                let half = &mut self.halves[side.index()];
+                telling!(self, side, slot, rules, out, |emit| half.lose_wait(now, &rules.limits, emit))
+            });
             if !moved {
                 break;
             }

@@ -28,6 +28,8 @@ impl Slot {
 pub enum TcpEvent<'a> {
     /// Its first packet.
     Open,
+    /// Bytes of this time wait behind a hole, or for the other side.
+    Held(Timestamp),
     /// One direction goes on; the side is the sender.
     Stream(Side, StreamEvent<'a>),
     /// Nothing more comes; the slot is free.
@@ -130,11 +132,6 @@ impl Connections {
         }
     }
 
-    /// When the first of the segments came that a connection holds until its handshake was seen.
-    pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
-        self.slots.get(slot.index())?.as_ref()?.held_since()
-    }
-
     /// What has waited for a whole round follows.
     fn settle_waiting(&mut self, out: &mut Sink<'_>) {
         let [now, before] = &mut self.waiting;
@@ -208,6 +205,11 @@ impl Connections {
     /// True when no connection is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// A time that nothing is older than of what an open connection holds back.
+    pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
+        self.slots.get(slot.index())?.as_ref()?.held_since()
     }
 
     /// Facts of an open connection.

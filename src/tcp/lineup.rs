@@ -248,10 +248,13 @@ impl Lineup {
         }
     }
 
-    /// When the first of the segments came that wait.
+    /// A time that nothing that waits is older than.
     pub(super) fn held_since(&self) -> Option<Timestamp> {
-        let Opening::Gathers(gathered) = &self.opening else { return None };
-        gathered.held.iter().map(|kept| kept.stamp.time).min()
+        let gathered = match &self.opening {
+            Opening::Gathers(gathered) => gathered.held.as_slice(),
+            _ => &[],
+        };
+        gathered.iter().map(|kept| kept.stamp.time).chain(self.connection.held_since()).min()
     }
 
     /// True when something waits.
