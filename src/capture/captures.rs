@@ -167,6 +167,13 @@ impl Captures {
             self.room = Some(Room::new(folder, self.paths.len(), &self.limits, stop.clone()));
             self.segments = Some(segments());
             self.disordered = disordered;
+            if self.paths.len() == 1 {
+                // What is known of its order is of interest before its first frame.
+                self.pending.clear();
+                let reader = self.open_next(0);
+                self.heads = vec![reader.map(|reader| Box::new(Head { reader, record: None }))];
+                self.current = Some(0);
+            }
         }
         if !self.is_seekable {
             self.shelf = Some(Box::new(Shelf::new(&self.limits, Some(segments()))));
@@ -181,9 +188,9 @@ impl Captures {
         self.is_over = true;
     }
 
-    /// True when frames do not come in the order of their numbers.
-    pub fn is_reordered(&self) -> bool {
-        self.room.is_some()
+    /// True when flows begin in another order than that of the frame numbers.
+    pub fn moves_flows(&self) -> bool {
+        self.heads.iter().flatten().any(|head| head.reader.moves_flows())
     }
 
     /// The next frame or secrets; `None` at the end of all files. A file that went away, or became something else, after it was
@@ -250,27 +257,34 @@ impl Captures {
                 break;
             }
             self.pending.pop_front();
-            let Some(path) = self.paths.get(next.1) else { continue };
-            let reader = match &self.room {
-                Some(room) if self.disordered.get(next.1) == Some(&true) => {
-                    let is_alone = self.paths.len() == 1;
-                    let segments = self.segments.as_mut();
-                    Reader::open_by_time(path, &self.limits, room, is_alone, segments, &mut self.ids)
-                }
-                _ => Reader::open_buffered(path, &self.limits, SHARED_BUFFER),
-            };
-            match reader {
-                Ok(reader) => self.start(next.1, reader),
-                Err(error @ CaptureError::Temporary { .. }) => {
-                    self.failure = Some(error);
-                    self.pending.clear();
-                    self.queue.clear();
-                }
-                Err(error) => self.closed.add_damage(Damage::since_opened(path.clone(), &error)),
+            if let Some(reader) = self.open_next(next.1) {
+                self.start(next.1, reader);
             }
         }
         self.current = self.queue.pop().map(|Reverse((_, slot))| slot);
         self.current
+    }
+
+    /// Opens a file whose turn has come.
+    fn open_next(&mut self, slot: usize) -> Option<Reader> {
+        let path = self.paths.get(slot)?;
+        let reader = match &self.room {
+            Some(room) if self.disordered.get(slot) == Some(&true) => {
+                let is_alone = self.paths.len() == 1;
+                let segments = self.segments.as_mut();
+                Reader::open_by_time(path, &self.limits, room, is_alone, segments, &mut self.ids)
+            }
+            _ => Reader::open_buffered(path, &self.limits, SHARED_BUFFER),
+        };
+        match reader {
+            Ok(reader) => return Some(reader),
+            Err(error @ CaptureError::Temporary { .. }) => {
+                self.failure = Some(error);
+                self.is_over = true;
+            }
+            Err(error) => self.closed.add_damage(Damage::since_opened(path.clone(), &error)),
+        }
+        None
     }
 
     /// True when no other file is to come first.

@@ -19,6 +19,8 @@ pub struct Segment {
     pub end: u32,
     /// What it acknowledges.
     pub acknowledgment: Option<u32>,
+    /// True when it opens a connection.
+    pub opens: bool,
 }
 
 /// Tells the segments of a frame.
@@ -34,11 +36,16 @@ pub(super) struct Votes {
     connections: Vec<Option<Connection>>,
     for_times: u64,
     against_times: u64,
+    /// Time of the latest frame.
+    latest: Timestamp,
+    keeps_flows: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Connection {
     flow: u64,
+    /// Time of the frame that stands first in the file.
+    first: Timestamp,
     sides: [Side; 2],
 }
 
@@ -57,7 +64,8 @@ fn reaches(later: u32, earlier: u32) -> bool {
 
 impl Votes {
     pub(super) fn new() -> Self {
-        Self { connections: Vec::new(), for_times: 0, against_times: 0 }
+        let latest = Timestamp(i64::MIN);
+        Self { connections: Vec::new(), for_times: 0, against_times: 0, latest, keeps_flows: true }
     }
 
     /// Takes a segment, in the order of the file.
@@ -67,9 +75,17 @@ impl Votes {
         }
         let place = (segment.flow % FOLLOWED as u64) as usize;
         let Some(place) = self.connections.get_mut(place) else { return };
+        let is_late = time < self.latest;
+        self.latest = self.latest.max(time);
         let connection = match place {
-            Some(known) if known.flow == segment.flow => known,
-            _ => place.insert(Connection { flow: segment.flow, sides: [Side::default(); 2] }),
+            Some(known) if known.flow == segment.flow => {
+                self.keeps_flows &= !is_late || time >= known.first && !segment.opens;
+                known
+            }
+            _ => {
+                self.keeps_flows &= !is_late;
+                place.insert(Connection { flow: segment.flow, first: time, sides: [Side::default(); 2] })
+            }
         };
         let [forward, backward] = &mut connection.sides;
         let (ours, theirs) = if segment.is_forward { (forward, backward) } else { (backward, forward) };
@@ -97,6 +113,11 @@ impl Votes {
         }
     }
 
+    /// True when flows begin in the same order by time as in the file. Where that was not followed it is false.
+    pub(super) fn keeps_flows(&self) -> bool {
+        self.keeps_flows
+    }
+
     /// True unless more speaks against the times than for them.
     pub(super) fn trusts_times(&self) -> bool {
         self.against_times <= self.for_times
@@ -114,11 +135,28 @@ mod tests {
             for (is_forward, base, other, step) in [(true, u32::MAX - 500, 1000, 0), (false, 1000, u32::MAX - 500, 1)] {
                 let start = 100u32.wrapping_mul(turn).wrapping_add(base);
                 let acknowledgment = Some(100u32.wrapping_mul(turn + step).wrapping_add(other));
-                let segment = Segment { flow: 7, is_forward, start, end: start.wrapping_add(100), acknowledgment };
+                let segment =
+                    Segment { flow: 7, is_forward, start, end: start.wrapping_add(100), acknowledgment, opens: false };
                 all.push((i64::from(20 * turn + 5 * step), segment));
             }
         }
         all
+    }
+
+    #[test]
+    fn it_is_known_whether_flows_begin_in_another_order() {
+        let keeps = |frames: &[(i64, u64, bool)]| {
+            let mut votes = Votes::new();
+            for &(time, flow, opens) in frames {
+                let segment = Segment { flow, is_forward: true, start: 0, end: 0, acknowledgment: None, opens };
+                votes.take(segment, Timestamp(time));
+            }
+            votes.keeps_flows()
+        };
+        assert!(keeps(&[(1, 1, true), (5, 2, true), (3, 1, false), (4, 1, false), (6, 3, true)]));
+        assert!(!keeps(&[(5, 2, true), (3, 1, false)]), "the flow was not known");
+        assert!(!keeps(&[(2, 1, false), (5, 2, true), (1, 1, false)]), "it begins earlier than was known");
+        assert!(!keeps(&[(1, 1, true), (5, 2, true), (3, 1, true)]), "another one of the same ends");
     }
 
     fn trusts(frames: impl IntoIterator<Item = (i64, Segment)>) -> (bool, u64, u64) {

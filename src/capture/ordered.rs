@@ -46,6 +46,8 @@ pub(super) struct Ordered {
     pub(super) number: u64,
     /// Frames are numbered as in the file; those of one among several files are counted as they come.
     pub(super) is_alone: bool,
+    /// True when flows begin in the order of the file even so.
+    pub(super) keeps_flows: bool,
     /// True when it was told that the file has changed.
     pub(super) is_changed: bool,
 }
@@ -60,7 +62,17 @@ impl Ordered {
         room: &Room,
     ) -> Self {
         let records = Records::new(file, room.bytes, &room.budget);
-        Self { index, records, sections, section: None, numbers, number: 0, is_alone, is_changed: false }
+        Self {
+            index,
+            records,
+            sections,
+            section: None,
+            numbers,
+            number: 0,
+            is_alone,
+            keeps_flows: false,
+            is_changed: false,
+        }
     }
 
     /// The next record by time: brings its bytes into the window. Nothing at the end.

@@ -179,7 +179,9 @@ impl Reader {
         };
         let file = File::open(path).map_err(|source| CaptureError::Unreadable { path: path.into(), source })?;
         let index = index.finish().map_err(spilled)?;
-        reader.ordered = Some(Box::new(Ordered::new(index, file, sections, numbers, is_alone, room)));
+        let mut ordered = Ordered::new(index, file, sections, numbers, is_alone, room);
+        ordered.keeps_flows = votes.keeps_flows();
+        reader.ordered = Some(Box::new(ordered));
         *ids = new_ids;
         reader.notes.begin_again();
         (reader.window, reader.taken, reader.over, reader.lasts) = (Window::fed(), 0, false, false);
@@ -334,6 +336,11 @@ impl Reader {
             Format::Pcap(_) => 0,
             Format::PcapNg(pcapng) => pcapng.numbers_left(),
         }
+    }
+
+    /// True when flows begin in another order than that of the frame numbers.
+    pub(super) fn moves_flows(&self) -> bool {
+        self.ordered.as_ref().is_some_and(|ordered| !ordered.keeps_flows)
     }
 
     /// True for a file that is not compressed: any place of it can be read.

@@ -24,8 +24,8 @@ pub struct Options {
     pub har: har::Options,
     /// The part of the traffic that is of interest; all when `None`.
     pub share: Option<Share>,
-    /// True when frames do not come in the order of their numbers, as after sorting a file by time: then connections cannot be given the
-    /// numbers that Wireshark counts.
+    /// True when connections do not begin in the order of their frame numbers, as may be after sorting a file by time: then they cannot be
+    /// given the numbers that Wireshark counts.
     pub is_reordered: bool,
 }
 

@@ -168,7 +168,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     }
     // What comes from a pipe is told as soon as it is known: that is the work of one engine.
     let jobs = if is_live { 1 } else { job.jobs };
-    options.is_reordered = captures.is_reordered();
+    options.is_reordered = captures.moves_flows();
     let mut line = Line::start(&options, keys.clone(), job.temporary.clone(), jobs, writer)?;
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },

@@ -23,16 +23,22 @@ pub(super) fn told(limits: &Limits) -> Segments {
                     let syn = u32::from(header.flags.has(TcpFlags::SYN));
                     let end = header.sequence.wrapping_add(len).wrapping_add(syn);
                     let acknowledgment = header.flags.has(TcpFlags::ACK).then_some(header.acknowledgment);
-                    out(Segment { flow, is_forward, start: header.sequence, end, acknowledgment });
+                    let opens = syn > 0 && acknowledgment.is_none();
+                    out(Segment { flow, is_forward, start: header.sequence, end, acknowledgment, opens });
                 }
-                Transport::Udp if packet.source.port == dns::PORT || packet.destination.port == dns::PORT => {
+                Transport::Tcp(_) => {}
+                Transport::Udp => {
+                    let silent = Segment { flow, is_forward, start: 0, end: 0, acknowledgment: None, opens: false };
+                    out(silent);
+                    if packet.source.port != dns::PORT && packet.destination.port != dns::PORT {
+                        return;
+                    }
                     let &[high, low, flags, ..] = packet.payload else { return };
                     let flow = hasher.hash_one((flow, high, low));
                     // Bit QR (RFC 1035 §4.1.1).
                     let (end, acknowledgment) = if flags & 0x80 == 0 { (1, None) } else { (0, Some(1)) };
-                    out(Segment { flow, is_forward, start: 0, end, acknowledgment });
+                    out(Segment { flow, end, acknowledgment, ..silent });
                 }
-                _ => {}
             }
         });
     })

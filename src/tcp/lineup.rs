@@ -234,6 +234,9 @@ impl Lineup {
             }
         }
         let reason = self.connection.push(slot, side, packet, header, rules, out);
+        if self.reset.is_none() {
+            return reason;
+        }
         match self.reset.take() {
             Some(reset) if reason.is_none() => {
                 let packet = reset.packet();

@@ -96,7 +96,7 @@ fn a_file_in_order_is_read_as_it_was() {
     let path = write(folder.path(), "a.pcap", &pcap(&times));
     let mut captures = Captures::open(&[path], &Limits::default()).unwrap();
     captures.restore_order(None, &|| panic!("nobody is asked"), &Arc::default(), &mut |_| {});
-    assert!(!captures.is_reordered());
+    assert!(!captures.moves_flows());
     let mut number = 0;
     while let Some(item) = captures.next().unwrap() {
         number += 1;
@@ -150,7 +150,7 @@ fn where_frames_contradict_their_times_the_file_is_right() {
             let turn = (frame.time.0 / 1_000_000 % 1000) as u32;
             let (is_forward, at) = (turn % 2 == 0, turn / 2 * 10);
             let acknowledgment = Some(if is_forward { at } else { at + 10 });
-            out(Segment { flow: 1, is_forward, start: at, end: at + 10, acknowledgment });
+            out(Segment { flow: 1, is_forward, start: at, end: at + 10, acknowledgment, opens: false });
         })
     }
     let folder = tempfile::tempdir().unwrap();
