@@ -40,6 +40,7 @@ kinds! {
     StartMissing = "start-missing", "The capture begins in the middle of the connection";
     Evicted = "evicted", "State was given up because memory ran out";
     HeadMalformed = "head-malformed", "A message head breaks the rules of HTTP";
+    HeadCut = "head-cut", "A message head is not whole: the connection or the capture ends in it";
     HeadTooLarge = "head-too-large", "A message head is larger than the limit";
     LengthConflict = "length-conflict", "Content-Length is repeated with other values, not a number, or stands beside Transfer-Encoding";
     ChunkMalformed = "chunk-malformed", "The chunked coding of a body is broken";
@@ -55,6 +56,7 @@ kinds! {
     BodyTooLarge = "body-too-large", "A body larger than is kept";
     BodyBomb = "body-bomb", "A body that grows beyond reason when decoded";
     MessageMalformed = "message-malformed", "A WebSocket, gRPC or event-stream message breaks its rules";
+    MessagesUnread = "messages-unread", "Bytes of a message stream could not be told apart";
     TooManyMessages = "too-many-messages", "More messages in one exchange than are kept";
     DnsMalformed = "dns-malformed", "A DNS message that cannot be read";
     RecordMalformed = "tls-record-malformed", "A TLS record or handshake message that cannot be read";

@@ -61,8 +61,9 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new() -> Self {
-        Self { layer: Layer::new(0), ledger: Ledger::default() }
+    /// A connection; the capture begins in the middle of it when it `is_midway`.
+    pub(super) fn new(is_midway: bool) -> Self {
+        Self { layer: Layer::of_connection(is_midway), ledger: Ledger::default() }
     }
 
     pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {

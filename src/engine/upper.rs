@@ -223,7 +223,7 @@ impl Upper {
                 let stream = DnsStream::new(facts.client, facts.server, &options.limits, &desk.budget);
                 place.insert(Over::Dns(Box::new(stream)))
             }
-            None => place.insert(Over::Web(Box::new(Flow::new()))),
+            None => place.insert(Over::Web(Box::new(Flow::new(facts.opened.is_none())))),
         };
         match over {
             Over::Dns(stream) => stream.push(side, event, &mut |lookup| desk.lookup(lookup)),

@@ -244,6 +244,9 @@ impl Open {
         if upgrade.is_some() {
             interpreter.push(side, chunk.data, chunk.span);
         } else {
+            if body.is_deaf() && interpreter.reads(side) {
+                interpreter.pass_over(side, chunk.data.len() as u64, chunk.span.first);
+            }
             body.push(chunk, spool, &mut |bytes, span| interpreter.push(side, bytes, span));
         }
         if side == Side::Server || upgrade.is_none() {
@@ -343,6 +346,7 @@ impl Open {
             upgrade: self.upgrade,
             secure,
             messages: found.messages,
+            unread: found.unread,
             pushed_on: self.pushed_on,
             anomalies: self.anomalies,
             selected: self.selected,

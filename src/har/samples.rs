@@ -123,6 +123,7 @@ pub fn exchange(target: &str, request: &[(&str, &str)], response: &[(&str, &str)
         upgrade: None,
         secure: false,
         messages: Vec::new(),
+        unread: [0; 2],
         pushed_on: None,
         anomalies: Anomalies::default(),
         comments: Vec::new(),

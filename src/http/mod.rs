@@ -13,6 +13,7 @@ mod held;
 pub mod huffman;
 mod inflate;
 pub mod prefix;
+mod resync;
 pub mod section;
 pub mod sse;
 pub mod stream;
@@ -21,6 +22,6 @@ pub mod websocket;
 
 pub use conversation::{Conversation, HttpOptions, Protocol};
 pub use event::{
-    Abort, Headers, HttpEvent, HttpEventKind, PushPromise, RequestHead, ResponseHead, StreamId, StreamPriority,
-    Upgrade, Version,
+    Abort, Completeness, Headers, HttpEvent, HttpEventKind, PushPromise, RequestHead, ResponseHead, StreamId,
+    StreamPriority, Upgrade, Version,
 };

@@ -466,8 +466,8 @@ impl Connection {
             let mut moved = false;
             for side in Side::BOTH {
                 let (ours, theirs) = pair(&mut self.halves, side);
-                let (reached, floor) = (theirs.reached(), theirs.assembler.read());
-                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, floor, emit));
+                let reached = theirs.reached();
+                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, emit));
             }
             if !moved && !self.untie(slot, rules, out) {
                 break;
@@ -483,8 +483,7 @@ impl Connection {
         let (side, after) =
             if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
         let half = &mut self.halves[side.index()];
-        let floor = half.assembler.read();
-        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, floor, emit))
+        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, emit))
     }
 }
 

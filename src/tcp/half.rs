@@ -394,7 +394,7 @@ impl Half {
     pub(super) fn lose_wait(&mut self, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
         match self.assembler.first_waiting() {
             Some((after, shown)) if !self.fin_told && self.is_too_much(shown, now, limits) => {
-                self.assembler.pop(after, Timestamp(i64::MIN), out)
+                self.assembler.pop(after, out)
             }
             _ => false,
         }
@@ -408,16 +408,16 @@ impl Half {
 
     /// Gives up the first hole, up to `end` at most; or, when there is none, the wait for the other side.
     pub(super) fn give_up_hole(&mut self, end: u64, now: Stamp, out: &mut Out<'_>) -> bool {
-        self.assembler.skip_hole(end, now, out) || self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out)
+        self.assembler.skip_hole(end, now, out) || self.assembler.pop(u64::MAX, out)
     }
 
     /// Hands on what is ready, given what the other side has reached; then the end, when it is due.
-    pub(super) fn advance(&mut self, reached: u64, floor: Timestamp, out: &mut Out<'_>) -> bool {
+    pub(super) fn advance(&mut self, reached: u64, out: &mut Out<'_>) -> bool {
         if self.fin_told {
             // Nothing follows the end, whatever was sent or acknowledged behind it.
             return false;
         }
-        let moved = self.assembler.pop(reached, floor, out);
+        let moved = self.assembler.pop(reached, out);
         let Some(fin) = &self.fin else { return moved };
         if self.assembler.next() < fin.offset || fin.after > reached {
             return moved;

@@ -109,7 +109,7 @@ impl Connection {
         let fault = match reason {
             Abort::Malformed => AnomalyKind::HeadTooLarge,
             Abort::Lost => AnomalyKind::BytesLost,
-            _ => AnomalyKind::HeadMalformed,
+            _ => AnomalyKind::HeadCut,
         };
         let progress = self.requests.progress();
         let half = match side {
@@ -123,7 +123,10 @@ impl Connection {
                 // A URL that goes on in a hole is not known.
                 Side::Client if reason == Abort::Lost && !detect::has_whole_target(lines) => self.note(fault, stamp),
                 Side::Client => {
-                    if let Some((head, faults)) = head::request(lines, span, &self.limits) {
+                    let parsed = head::request(lines, span, &self.limits);
+                    // Nor is one whose host stands in there, on a connection that has named none.
+                    let is_known = reason != Abort::Lost || self.next > 0;
+                    if let Some((head, faults)) = parsed.filter(|(head, _)| is_known || names_host(head)) {
                         let method = Method::of(&head.method);
                         let place = HeadPlace { position, end: None, last: span };
                         if self.is_settled_by(position) {
@@ -162,4 +165,9 @@ impl Connection {
         half.reader.clear();
         half.in_step = false;
     }
+}
+
+/// True when a request head says which host it is for.
+fn names_host(head: &RequestHead) -> bool {
+    head.headers.first("host").is_some() || !head.target.starts_with(b"/")
 }

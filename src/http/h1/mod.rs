@@ -163,6 +163,10 @@ impl Connection {
         if self.half(side).may_lack_content && self.lacks_content(side, chunk, out) {
             return 0;
         }
+        if matches!(self.half(side).state, State::Unanswered) && self.is_accepted_unseen(chunk) {
+            self.accept_unseen(chunk, out);
+            return 0;
+        }
         let half = self.half(side);
         match &mut half.state {
             State::Head => self.head(side, chunk, out),
@@ -243,6 +247,10 @@ impl Connection {
             let blank = chunk.data.len() - detect::trim_line_ends(chunk.data).len();
             if blank > 0 && !is_answer_to_simple {
                 return blank;
+            }
+            if side == Side::Client && chunk.data.starts_with(h2::PREFACE) {
+                self.begin_http2(out);
+                return 0;
             }
             if side == Side::Client && self.offer.is_some() {
                 half.state = State::Unanswered;

@@ -165,7 +165,7 @@ fn cut_start_lines_show_what_came_of_them() {
             "0 < abort Lost 14",
         ],
     );
-    let cut = ["0 > GET /im", "0 ! head-malformed", "0 > abort CaptureEnd 7", "0 < abort CaptureEnd 0"];
+    let cut = ["0 > GET /im", "0 ! head-cut", "0 > abort CaptureEnd 7", "0 < abort CaptureEnd 0"];
     check(&[c("GET /im")], &cut);
 }
 
