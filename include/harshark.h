@@ -200,8 +200,8 @@ uint64_t harshark_entries(const harshark_session *session);
  * truncated, agents, connections, withoutEntry (reasons and how often), undecrypted (server names and how often), dropped (what
  * the capture program says it dropped: packets in all, interface, kernel, writer, betweenPackets, each only where known), missing
  * (bytes that are not in the capture, and the connections they belong to), anomalies (name, text, count, bytes where it is about
- * bytes, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, damage (texts). Pages and bytes are those of what was
- * written last. NULL when the session cannot be asked.
+ * bytes, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, outOfOrder (null, or frames, left, text), damage (texts).
+ * Pages and bytes are those of what was written last. NULL when the session cannot be asked.
  */
 const char *harshark_summary(harshark_session *session);
 

@@ -12,23 +12,24 @@
 //! ```
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::clock::Clock;
 use super::dropped::{Dropped, Statistics};
 use super::error::CaptureError;
 use super::frame::{LinkType, SecretsKind};
 use super::order::Order;
-use super::reader::{Ids, Notes, Placed, Record};
+use super::record::{Ids, Notes, Placed, Record};
 use super::window::Window;
 use crate::base::Timestamp;
 
 /// Block types; that of a section header reads the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
-const PACKET: u32 = 2;
+pub(super) const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 pub(super) const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const ENHANCED_PACKET: u32 = 6;
 const SYSTEMD_JOURNAL: u32 = 9;
 pub(super) const DECRYPTION_SECRETS: u32 = 10;
 /// Custom blocks, to be copied by tools that do not know them, and not.
@@ -51,7 +52,7 @@ const TLS_KEY_LOG: u32 = 0x544c_534b;
 pub(super) struct PcapNg {
     order: Order,
     /// Interfaces of the section.
-    interfaces: Vec<Interface>,
+    interfaces: Arc<Vec<Interface>>,
     /// What each of them has counted.
     statistics: Vec<Statistics>,
     /// What interfaces of earlier sections dropped.
@@ -60,9 +61,22 @@ pub(super) struct PcapNg {
     time: Timestamp,
     /// Records since the last frame that have a frame number in Wireshark and are no frames for us.
     numbers: u64,
+    /// The sections so far, when they are kept.
+    sections: Option<Vec<Section>>,
+    /// Interfaces of all of them.
+    described: usize,
 }
 
-#[derive(Clone, Copy)]
+/// What is needed to read a block of a section when those before it are not at hand.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    /// Where it begins.
+    pub(super) at: u64,
+    order: Order,
+    interfaces: Arc<Vec<Interface>>,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Interface {
     id: u32,
     link_type: LinkType,
@@ -137,17 +151,60 @@ impl PcapNg {
         match section(window) {
             Ok(order) => Ok(Some(Self {
                 order,
-                interfaces: Vec::new(),
+                interfaces: Arc::default(),
                 statistics: Vec::new(),
                 dropped: Dropped::default(),
                 time: Timestamp::default(),
                 numbers: 0,
+                sections: None,
+                described: 0,
             })),
             Err(SectionFault::ByteOrder) => Ok(None),
             Err(SectionFault::Cut) => Err(CaptureError::HeaderCut { path: path(), format: "pcapng" }),
             Err(SectionFault::Version(major, minor)) => {
                 Err(CaptureError::UnknownVersion { path: path(), format: "pcapng", major, minor })
             }
+        }
+    }
+
+    /// Keeps the sections from here on.
+    pub(super) fn keep_sections(&mut self) {
+        self.sections = Some(Vec::new());
+    }
+
+    /// The sections that were kept, with all their interfaces; nothing when they were too many.
+    pub(super) fn sections(&mut self) -> Option<Vec<Section>> {
+        let mut sections = self.sections.take()?;
+        if let Some(last) = sections.last_mut() {
+            last.interfaces = self.interfaces.clone();
+        }
+        Some(sections)
+    }
+
+    /// Goes on with a block of this section, or of the same one; what has no time of its own has this one.
+    pub(super) fn enter(&mut self, section: Option<&Section>, time: Timestamp) {
+        self.time = time;
+        if let Some(section) = section {
+            self.order = section.order;
+            self.interfaces = section.interfaces.clone();
+        }
+    }
+
+    /// A section begins; `most` bounds what is kept of sections and their interfaces.
+    #[cold]
+    fn begin(&mut self, order: Order, at: u64, most: usize) {
+        let interfaces = std::mem::take(&mut self.interfaces);
+        self.order = order;
+        self.dropped = self.dropped();
+        self.statistics.clear();
+        let Some(sections) = &mut self.sections else { return };
+        self.described += interfaces.len();
+        if let Some(last) = sections.last_mut() {
+            last.interfaces = interfaces;
+        }
+        sections.push(Section { at, order, interfaces: Arc::default() });
+        if sections.len() + self.described > most {
+            self.sections = None;
         }
     }
 
@@ -212,12 +269,7 @@ impl PcapNg {
         let mut kind = self.order.u32(window.bytes(), 0)?;
         if kind == SECTION_HEADER {
             match section(window) {
-                Ok(order) => {
-                    self.order = order;
-                    self.dropped = self.dropped();
-                    self.interfaces.clear();
-                    self.statistics.clear();
-                }
+                Ok(order) => self.begin(order, window.offset(), notes.limits().capture_interfaces),
                 Err(fault) => {
                     match fault {
                         SectionFault::Cut => notes.end(window, "the file ends inside a section header"),
@@ -415,11 +467,26 @@ impl PcapNg {
             }
         });
         let link_type = LinkType(u32::from(link_type));
-        self.interfaces.push(Interface { id: ids.interface(), link_type, snaplen, clock, fcs });
+        Arc::make_mut(&mut self.interfaces).push(Interface { id: ids.interface(), link_type, snaplen, clock, fcs });
         self.statistics.push(Statistics::default());
         let fault = (!whole).then(|| "an option that runs over the end of its block".into());
         Found { record: None, fault }
     }
+}
+
+/// The clock of an interface, from the body of its description.
+pub(super) fn clock(order: Order, body: &[u8]) -> Option<Clock> {
+    let options = body.get(8..)?;
+    let mut clock = Clock::MICROSECONDS;
+    each_option(order, options, |code, value| {
+        let value = options.get(value).unwrap_or_default();
+        match code {
+            9 => value.first().into_iter().for_each(|&resolution| clock.set_resolution(resolution)),
+            14 => order.u64(value, 0).into_iter().for_each(|seconds| clock.set_offset(seconds as i64)),
+            _ => {}
+        }
+    });
+    Some(clock)
 }
 
 /// What the three kinds of packet blocks say.

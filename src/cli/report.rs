@@ -77,6 +77,9 @@ fn text(report: &Report, job: &Job, verbose: u8) -> String {
     if summary.refused > 0 {
         line(&mut out, format_args!("  refused      {} that would have spoiled the file", summary.refused));
     }
+    if let Some(text) = report.capture.disorder.text() {
+        line(&mut out, format_args!("  order        {text}"));
+    }
     keys(&mut out, report, job);
     reasons(&mut out, summary);
     faults(&mut out, report, verbose);

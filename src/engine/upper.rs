@@ -146,7 +146,7 @@ impl Upper {
             self.udp_flows.insert(key);
             // Only what begins with a long header may become a QUIC connection (RFC 9000 §17.2).
             let may_be_quic = packet.payload.first().is_some_and(|first| first & 0x80 != 0);
-            if self.options.share.is_none() {
+            if !self.options.is_reordered && self.options.share.is_none() {
                 self.desk.news.udp.push((packet.stamp.frame, may_be_quic));
             }
         }
@@ -173,7 +173,7 @@ impl Upper {
                     self.flows.resize_with(slot.index() + 1, || None);
                 }
                 // Only who sees all connections can count them.
-                if !facts.is_continued && self.options.share.is_none() {
+                if !facts.is_continued && !self.options.is_reordered && self.options.share.is_none() {
                     self.desk.news.tcp.push(facts.first.frame);
                 }
                 floors.touch(Way::Tcp(slot.0), facts.first.time);

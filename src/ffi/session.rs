@@ -163,6 +163,7 @@ impl Inner {
                 summary: Some(session.summary()),
                 dropped: session.dropped(),
                 damage: session.damage().iter().map(ToString::to_string).collect(),
+                disorder: session.disorder(),
                 ..Told::default()
             },
             Stage::Ended(ended) => Told {
@@ -171,6 +172,7 @@ impl Inner {
                 seen: Some(ended.seen()),
                 dropped: ended.dropped(),
                 damage: ended.damage().iter().map(ToString::to_string).collect(),
+                disorder: ended.disorder(),
                 is_finished: true,
             },
             Stage::Converted(report) => Told {
@@ -178,6 +180,7 @@ impl Inner {
                 summary: Some(&report.summary),
                 seen: Some(&report.seen),
                 dropped: report.capture.dropped,
+                disorder: report.capture.disorder,
                 damage: report
                     .capture
                     .damage

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::capture::{Dropped, link_type_name};
+use crate::capture::{Disorder, Dropped, link_type_name};
 use crate::engine::Seen;
 use crate::har::Summary;
 
@@ -16,6 +16,8 @@ pub(super) struct Told<'t> {
     pub(super) dropped: Dropped,
     /// What is wrong with the capture itself.
     pub(super) damage: Vec<String>,
+    /// Frames out of time order.
+    pub(super) disorder: Disorder,
     pub(super) is_finished: bool,
 }
 
@@ -49,6 +51,8 @@ impl Told<'_> {
             summary.agents.iter().map(|(agent, count)| json!({"agent": agent, "count": count})).collect();
         let dropped: Map<String, Value> =
             self.dropped.counts().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        let Disorder { frames, left, .. } = self.disorder;
+        let disorder = self.disorder.text().map(|text| json!({"frames": frames, "left": left, "text": text}));
         json!({
             "finished": self.is_finished,
             "packets": self.packets,
@@ -71,6 +75,7 @@ impl Told<'_> {
             "unsupportedLinkTypes": unsupported,
             "repeatedPackets": seen.repeated,
             "encryptedFrames": seen.encrypted_frames,
+            "outOfOrder": disorder,
             "damage": self.damage,
         })
         .to_string()

@@ -21,7 +21,7 @@ use super::stream::{Stream, WriteError};
 use super::summary::Summary;
 use super::table::Rows;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
-use crate::capture::Dropped;
+use crate::capture::{Disorder, Dropped};
 
 /// What `log._capture` says.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,8 @@ pub struct CaptureFacts {
     pub link_types: Vec<String>,
     /// What the capture programs say they dropped.
     pub dropped: Dropped,
+    /// Frames out of time order.
+    pub disorder: Disorder,
 }
 
 /// How far times may run backwards in the capture before nothing more is written before its end, in nanoseconds.
@@ -431,6 +433,11 @@ fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, summary: &Summary
     if summary.missing_bytes > 0 {
         let missing = json!({"bytes": summary.missing_bytes, "connections": summary.missing_connections});
         facts.insert("missing".into(), missing);
+    }
+    let disorder = capture.disorder;
+    if let Some(text) = disorder.text() {
+        let told = json!({"frames": disorder.frames, "left": disorder.left, "comment": text});
+        facts.insert("outOfOrder".into(), told);
     }
     if unlisted > 0 {
         facts.insert("connectionsNotListed".into(), unlisted.into());

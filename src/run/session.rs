@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::{Output, RunError};
+use super::{Output, RunError, segments};
 use crate::base::Limits;
-use crate::capture::{Damage, Dropped, Feed, Frame, Item, LinkType, Secrets, link_type_name};
+use crate::capture::{Damage, Disorder, Dropped, Feed, Frame, Item, LinkType, Secrets, Shelf, link_type_name};
 use crate::engine::{Engine, Finished, Options, Seen};
 use crate::har::{CaptureFacts, Summary, WriteError};
 use crate::tls::KeyLog;
@@ -19,6 +19,8 @@ pub struct Session {
     limits: Limits,
     /// A capture that comes as bytes.
     feed: Option<Feed>,
+    /// Frames held back until those before them are there.
+    shelf: Shelf,
 }
 
 /// What came of a session.
@@ -30,6 +32,8 @@ pub struct Outcome {
     pub seen: Seen,
     /// What capture programs say they dropped.
     pub dropped: Dropped,
+    /// Frames out of time order.
+    pub disorder: Disorder,
 }
 
 /// A session whose capture is over; it may be written more than once.
@@ -37,6 +41,7 @@ pub struct Ended {
     finished: Finished,
     facts: CaptureFacts,
     damage: Vec<Damage>,
+    disorder: Disorder,
 }
 
 impl Session {
@@ -49,6 +54,7 @@ impl Session {
             links: BTreeSet::new(),
             limits: options.limits.clone(),
             feed: None,
+            shelf: Shelf::new(&options.limits, Some(segments::told(&options.limits))),
         }
     }
 
@@ -96,8 +102,27 @@ impl Session {
         if !self.links.contains(&frame.link_type) {
             self.links.insert(frame.link_type);
         }
-        self.engine.push(frame);
+        self.shelf.put(frame);
+        self.hand_on()
+    }
+
+    /// Gives the engine the frames that wait for no other.
+    fn hand_on(&mut self) -> Result<(), WriteError> {
+        while let Some(frame) = self.shelf.next() {
+            self.engine.push(&frame);
+        }
         self.engine.failure().map_or(Ok(()), Err)
+    }
+
+    /// Gives the engine every frame that came: somebody wants to know what is in them.
+    fn hand_on_all(&mut self) -> Result<(), WriteError> {
+        self.shelf.release();
+        self.hand_on()
+    }
+
+    /// Frames out of time order so far.
+    pub fn disorder(&self) -> Disorder {
+        self.shelf.disorder()
     }
 
     /// Takes secrets found in the capture.
@@ -128,6 +153,7 @@ impl Session {
 
     /// Writes the entries that are over, while the session goes on.
     pub fn snapshot(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
+        self.hand_on_all()?;
         self.gather_facts();
         let (writer, totals) = self.engine.snapshot();
         writer.write(&self.facts, totals, out)
@@ -150,6 +176,7 @@ impl Session {
 
     fn gather_facts(&mut self) {
         self.facts.dropped = self.dropped();
+        self.facts.disorder = self.shelf.disorder();
         self.facts.link_types = self.links.iter().map(|&link| link_type_name(link).to_owned()).collect();
     }
 
@@ -162,18 +189,20 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
+        self.hand_on_all().map_err(|error| failed(error, ""))?;
         self.gather_facts();
         let damage = self.damage();
         let finished = self.engine.finish().map_err(|error| failed(error, ""))?;
-        Ok(Ended { finished, facts: self.facts, damage })
+        Ok(Ended { finished, facts: self.facts, damage, disorder: self.shelf.disorder() })
     }
 
     /// The capture ends: writes the HAR.
     pub fn finish(mut self, out: &mut dyn Write) -> Result<Outcome, WriteError> {
+        self.hand_on_all()?;
         self.gather_facts();
         let Finished { writer, totals, seen } = self.engine.finish()?;
         let summary = writer.write(&self.facts, totals, out)?;
-        Ok(Outcome { summary, seen, dropped: self.facts.dropped })
+        Ok(Outcome { summary, seen, dropped: self.facts.dropped, disorder: self.facts.disorder })
     }
 
     /// The capture ends: writes the HAR to an output that was opened before.
@@ -209,6 +238,11 @@ impl Ended {
     /// What capture programs say they dropped.
     pub fn dropped(&self) -> Dropped {
         self.facts.dropped
+    }
+
+    /// Frames out of time order.
+    pub fn disorder(&self) -> Disorder {
+        self.disorder
     }
 
     /// Damages of the capture that came as bytes; the first few.

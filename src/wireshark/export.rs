@@ -10,7 +10,7 @@ use super::reread::Reader;
 use super::window::{self, Progress};
 use super::{report, tap};
 use crate::base::Limits;
-use crate::capture::{Dropped, SecretsKind, look_ahead};
+use crate::capture::{Dropped, SecretsKind, secrets_ahead};
 use crate::engine::Options;
 use crate::run::{Output, RunError, Session, Target};
 use crate::tls::{KeyLog, SecretSource};
@@ -170,7 +170,7 @@ fn keys(capture: &Path, key_log: Option<&Path>) -> Result<(KeyLog, Dropped), Fai
         keys.parse(&zeroize::Zeroizing::new(text), SecretSource::KeyLog);
     }
     // What cannot be read now has been told of by libwiretap.
-    let dropped = look_ahead(capture, &Limits::default(), &mut |secrets| {
+    let dropped = secrets_ahead(capture, &Limits::default(), &mut |secrets| {
         if secrets.kind == SecretsKind::TlsKeyLog {
             keys.parse(secrets.data, SecretSource::InCapture);
         }

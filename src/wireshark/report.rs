@@ -48,6 +48,9 @@ pub(super) fn text(outcome: &Outcome, target: &Target, fault: Option<&str>) -> S
             line(&format!("{count} {words}"));
         }
     }
+    if let Some(words) = outcome.disorder.text() {
+        line(&words);
+    }
     list(&mut line, "Connections without an entry", &summary.without_entry);
     list(&mut line, "Not decrypted", &summary.undecrypted);
     let unsupported = seen.unsupported.iter().map(|(link, count)| match link.0 {

@@ -13,7 +13,7 @@ use super::guard::{Part, guard};
 use super::host::{Host, Ptr, field};
 use super::{loaded, prefs};
 use crate::base::Limits;
-use crate::capture::{SecretsKind, look_ahead};
+use crate::capture::{SecretsKind, secrets_ahead};
 use crate::tls::{KeyLog, KeyLogTail, SecretSource};
 
 /// `SECRETS_TYPE_TLS` of pcapng.
@@ -99,7 +99,7 @@ pub(super) fn last_look() {
 fn ahead(path: Option<&Path>) {
     let Some(path) = path.filter(|path| path.is_file()) else { return };
     let keys = keys();
-    let _ = look_ahead(path, &Limits::default(), &mut |secrets| {
+    let _ = secrets_ahead(path, &Limits::default(), &mut |secrets| {
         if secrets.kind == SecretsKind::TlsKeyLog {
             keys.parse(secrets.data, SecretSource::InCapture);
         }

@@ -12,7 +12,7 @@ use super::guard::{Part, guard, quietly};
 use super::host::{Host, Ptr, StatTapUi, TapPlugin, field, from_host, text};
 use super::{export, loaded, packet, prefs, secrets};
 use crate::base::Limits;
-use crate::capture::look_ahead;
+use crate::capture::secrets_ahead;
 use crate::engine::Options;
 use crate::run::{Output, RunError, Session, Target};
 
@@ -227,7 +227,7 @@ impl Tap {
         self.session();
         let Some(mut session) = self.session.take() else { return Ok(()) };
         // Statistics of interfaces stand behind the packets, and are not handed to taps.
-        let dropped = self.capture.as_deref().map(|path| look_ahead(path, &Limits::default(), &mut |_| {}));
+        let dropped = self.capture.as_deref().map(|path| secrets_ahead(path, &Limits::default(), &mut |_| {}));
         session.tell_dropped(dropped.and_then(Result::ok).unwrap_or_default());
         match session.write(output) {
             Err(error) if !error.is_closed_pipe() => Err(format!("-z har: {error}")),

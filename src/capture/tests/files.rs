@@ -141,7 +141,7 @@ fn secrets_are_found_ahead() {
         build.section(Big).secrets(1, b"last").block(7, b"").u32(10).u32(400).u32(1);
         let path = put(folder.path(), "secrets", &build.bytes);
         let mut ahead = Vec::new();
-        look_ahead(&path, &Limits::default(), &mut |secrets| ahead.push(seen(Item::Secrets(secrets)))).unwrap();
+        secrets_ahead(&path, &Limits::default(), &mut |secrets| ahead.push(seen(Item::Secrets(secrets)))).unwrap();
         let mut all = read(&build.bytes).0;
         all.retain(|seen| matches!(seen, Seen::Secrets(..)));
         assert_eq!(all.len(), 4);
@@ -149,8 +149,8 @@ fn secrets_are_found_ahead() {
     }
     let mut none = |_: Secrets<'_>| panic!("no secrets there");
     let path = put(folder.path(), "pcap", &pcap(&[1], b'p'));
-    look_ahead(&path, &Limits::default(), &mut none).unwrap();
-    assert!(look_ahead(&folder.path().join("nowhere"), &Limits::default(), &mut none).is_err());
+    secrets_ahead(&path, &Limits::default(), &mut none).unwrap();
+    assert!(secrets_ahead(&folder.path().join("nowhere"), &Limits::default(), &mut none).is_err());
 }
 
 /// A file with a frame of each length, all of whose bytes are its turn.

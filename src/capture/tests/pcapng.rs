@@ -146,7 +146,7 @@ fn dropped(build: &Build) -> (Counts, Counts) {
     assert_eq!(facts.damages, 0);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &build.bytes).unwrap();
-    let ahead = look_ahead(file.path(), &Limits::default(), &mut |_| {}).unwrap();
+    let ahead = secrets_ahead(file.path(), &Limits::default(), &mut |_| {}).unwrap();
     (facts.dropped.counts().collect(), ahead.counts().collect())
 }
 
