@@ -55,6 +55,11 @@ pub enum Piece<'a> {
     },
     /// Bytes are missing, and frames with them.
     Lost(Stamp),
+    /// The first frame behind what is missing. `room` octets of frames were not read, `None` when nobody knows how many.
+    Found {
+        /// Octets.
+        room: Option<u64>,
+    },
     /// What stands here is no frame; the next one is searched.
     Garbage(Stamp),
 }
@@ -98,6 +103,10 @@ pub struct Framer {
     max_frame: u32,
     /// Highest stream seen in a good frame.
     highest_stream: u32,
+    /// Offset behind the last bytes that came.
+    at: u64,
+    /// Offset of the first frame that was not read, `Some(None)` when that is not known.
+    missing_from: Option<Option<u64>>,
     search: Search,
     /// True while bytes of the search are read.
     is_replaying: bool,
@@ -121,6 +130,8 @@ impl Framer {
             search: Search::new(budget),
             is_replaying: false,
             offset: 0,
+            at: 0,
+            missing_from: None,
             lease: budget.lease(),
         }
     }
@@ -148,6 +159,9 @@ impl Framer {
 
     /// Takes the next bytes.
     pub fn push(&mut self, mut chunk: Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        if !self.is_replaying {
+            self.at = chunk.offset.wrapping_add(chunk.data.len() as u64);
+        }
         while !chunk.data.is_empty() {
             match self.state {
                 State::Start { matched } => self.preface(matched, &mut chunk, out),
@@ -194,6 +208,8 @@ impl Framer {
     /// Takes missing bytes; `len` is 0 when their number is not known.
     pub fn gap(&mut self, len: u64, stamp: Stamp, out: &mut dyn FnMut(Piece<'_>)) {
         let span = Span::of(stamp, false);
+        let from = (len > 0).then(|| self.missing_from());
+        self.at = self.at.wrapping_add(len);
         let is_known = |left: u32| len > 0 && len <= u64::from(left);
         match self.state {
             State::Pad => {
@@ -235,13 +251,37 @@ impl Framer {
                 }
             }
             State::Skip { left } if is_known(left) => return self.leave(left - len as u32, span, out),
-            State::Start { .. } => out(Piece::Midway(stamp)),
-            State::Header { is_first: true } => out(Piece::Midway(stamp)),
+            State::Start { .. } | State::Header { is_first: true } => {
+                self.missing_from = Some(None);
+                out(Piece::Midway(stamp));
+            }
             State::Skip { .. } | State::Header { .. } => {}
             State::Search => self.search.clear(),
         }
+        self.miss(from);
         out(Piece::Lost(stamp));
         self.start_search();
+    }
+
+    /// Where the next frame would begin if nothing were missing.
+    fn missing_from(&self) -> u64 {
+        let at = self.at;
+        match self.state {
+            State::Pad => at.wrapping_add(self.header.length.into()),
+            State::Data { content, padding } => at.wrapping_add(u64::from(content) + u64::from(padding)),
+            State::Collect => at.wrapping_add((self.header.length as usize - self.payload.len()) as u64),
+            State::Skip { left } => at.wrapping_add(left.into()),
+            State::Start { .. } | State::Header { .. } | State::Search => at.wrapping_sub(self.have as u64),
+        }
+    }
+
+    /// Frames are not read from there on.
+    fn miss(&mut self, from: Option<u64>) {
+        self.missing_from = match (self.missing_from, from) {
+            (None, from) => Some(from),
+            (Some(Some(before)), Some(_)) => Some(Some(before)),
+            _ => Some(None),
+        };
     }
 
     /// No more bytes come.
@@ -269,6 +309,7 @@ impl Framer {
         } else {
             // No frame begins like the preface: it would be 5 MB long.
             advance(chunk, same);
+            self.miss(None);
             out(Piece::Midway(chunk.span.first));
             self.start_search();
         }
@@ -292,12 +333,17 @@ impl Framer {
         let header = FrameHeader::parse(&self.head);
         // A server begins with its SETTINGS, and a client with them after the preface (RFC 9113 §3.4).
         if is_first && !(header.kind == kind::SETTINGS && header.flags == 0 && self.is_acceptable(header)) {
+            self.miss(None);
             out(Piece::Midway(self.start.first));
             return self.search_from_header(out);
         }
         if !self.is_acceptable(header) {
+            self.miss(None);
             out(Piece::Garbage(self.start.first));
             return self.search_from_header(out);
+        }
+        if let Some(from) = self.missing_from.take() {
+            out(Piece::Found { room: from.map(|from| self.offset.saturating_sub(from)) });
         }
         self.header = header;
         self.highest_stream = self.highest_stream.max(header.stream);

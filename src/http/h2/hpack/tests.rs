@@ -11,7 +11,7 @@ fn decoder() -> Decoder {
 fn fields(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, CodingError> {
     let mut fields = Vec::new();
     let text = |part: Option<&[u8]>| part.map_or("?".into(), |part| String::from_utf8_lossy(part).into_owned());
-    decoder.decode(block, &mut |field| {
+    decoder.decode(block, &Expected::default(), &mut |field| {
         fields.push((text(field.name), text(field.value)));
         ControlFlow::Continue(())
     })?;
