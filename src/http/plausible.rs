@@ -118,6 +118,24 @@ pub fn is_fleeting(name: &[u8]) -> bool {
     )
 }
 
+/// True for fields that a sender says the same of in all messages of a connection.
+pub fn is_constant(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b":authority"
+            | b":scheme"
+            | b"user-agent"
+            | b"server"
+            | b"accept-encoding"
+            | b"accept-language"
+            | b"sec-ch-ua"
+            | b"sec-ch-ua-mobile"
+            | b"sec-ch-ua-platform"
+            | b"dnt"
+            | b"te"
+    )
+}
+
 /// Digits, and nothing else.
 pub fn is_number(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(u8::is_ascii_digit)

@@ -360,7 +360,8 @@ impl<'a> Judge<'a> {
         if before != was && before != Before::Unknown && was != Before::Unknown {
             self.points -= MOVED;
         } else if !plausible::is_fleeting(name) && self.table.blocks().wrapping_sub(usage.block) <= HABITS {
-            self.points += HABIT * (usage.times.saturating_sub(1)).min(HABITS) as i32;
+            let times = if plausible::is_constant(name) { HABITS } else { usage.times.saturating_sub(1).min(HABITS) };
+            self.points += HABIT * times as i32;
         }
     }
 
