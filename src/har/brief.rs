@@ -11,7 +11,6 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{FrameNumber, Limits};
 use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange};
-use crate::http::Upgrade;
 
 /// An entry in brief, as far as it is known when its exchange is over: pages and lookups may be decided otherwise at the end.
 #[derive(Debug, Clone)]

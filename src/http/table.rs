@@ -140,7 +140,10 @@ pub(super) const MARGIN: i32 = 10;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place<'a> {
     Known(&'a Stored),
+    /// One of the missing entries.
     Missing,
+    /// An entry that was lost earlier.
+    Older,
     /// No entry can be there.
     Impossible,
 }
@@ -264,6 +267,11 @@ impl Table {
         self.is_capacity_guessed |= allowed > self.bound;
     }
 
+    /// The first block of the connection was the first one in this table: nothing was lost before it.
+    pub(super) fn begin_here(&mut self) {
+        self.has_lost = self.capacity > self.bound && self.has_lost;
+    }
+
     /// True when the sender may name entries that are not known.
     pub fn has_lost(&self) -> bool {
         self.has_lost || self.is_doubtful()
@@ -371,7 +379,7 @@ impl Table {
                     }
                     is_same &= first.value.known() == stored.entry.value.known();
                 }
-                Place::Missing => return Found::Lost,
+                Place::Missing | Place::Older => return Found::Lost,
                 Place::Impossible => {}
             }
         }
@@ -398,7 +406,7 @@ impl Table {
                 let is_evicted = !self.is_capacity_guessed && least > self.capacity as u64;
                 if is_evicted { Place::Impossible } else { Place::Known(stored) }
             }
-            None if self.has_lost => Place::Missing,
+            None if self.has_lost => Place::Older,
             None => Place::Impossible,
         }
     }

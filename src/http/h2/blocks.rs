@@ -110,7 +110,12 @@ impl Core {
         let expected = Expected { head, authorities: self.authorities.all() };
         let mut section = Section::new(&self.limits);
         let direction = &mut self.directions[side.index()];
+        let is_first = direction.decoder.is_untouched();
         let result = direction.decoder.decode(bytes, &expected, &mut |field| section.push(field));
+        // Whatever is missing before it: the client's first stream comes first.
+        if is_first && result.is_ok() && block.stream == 1 && block.promised.is_none() && section.is_request() {
+            direction.decoder.begin_here();
+        }
         section.is_recovered = direction.decoder.is_recovered();
         if result.is_err() && block.is_whole {
             section.is_malformed = true;

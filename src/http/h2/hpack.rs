@@ -74,6 +74,16 @@ impl Decoder {
         self.is_recovered
     }
 
+    /// True when no block came yet.
+    pub fn is_untouched(&self) -> bool {
+        self.table.blocks() == 0
+    }
+
+    /// The first block that came was the first one that was sent.
+    pub fn begin_here(&mut self) {
+        self.table.begin_here();
+    }
+
     /// Decodes one block and hands each field to `sink`. When the sink breaks off, the rest only keeps the table right.
     ///
     /// After an error the table is no longer what the sender's is: the caller must [`lose`](Self::lose) it. When something was lost
@@ -268,4 +278,4 @@ static STATIC: [Entry; STATIC_LEN] = [
 ];
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

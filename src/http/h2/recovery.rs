@@ -256,7 +256,7 @@ impl<'a> Judge<'a> {
             if self.regular.is_none() {
                 self.unknown += 1;
             }
-            self.points += MATCH;
+            self.points += if field.is_older { MATCH } else { 0 };
             return Ok(Before::Unknown);
         };
         if name.first() == Some(&b':') {
@@ -291,6 +291,7 @@ impl<'a> Judge<'a> {
             Source::Dynamic(index) => match self.table.place(*index, self.missing) {
                 Place::Impossible => return Err(Refuted),
                 Place::Missing => Resolved { name: None, value: None, is_older: true, stored: None },
+                Place::Older => Resolved { name: None, value: None, is_older: false, stored: None },
                 Place::Known(stored) => {
                     let is_older = *index >= self.newer;
                     let (name, value) = (stored.entry.name.known(), stored.entry.value.known());
@@ -383,3 +384,6 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
