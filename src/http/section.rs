@@ -198,6 +198,12 @@ impl Section {
         !self.has_pseudo
     }
 
+    /// True for trailers, and for heads of messages that end with some: those of gRPC.
+    pub fn ends_in_trailers(&self) -> bool {
+        let is_grpc = || self.headers.first("content-type").is_some_and(|value| value.starts_with(b"application/grpc"));
+        self.is_trailers() && !self.headers.is_empty() || self.status == Some(200) && is_grpc()
+    }
+
     /// The head of a request. `span` and `size`: see [`RequestHead`].
     pub fn into_request(
         mut self,

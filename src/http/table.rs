@@ -131,7 +131,10 @@ pub(super) const ALL: u32 = u32::MAX;
 const TRIED: u64 = 128;
 
 /// What a missing entry takes from the score of a number: holes are small.
-const PRICE: i32 = 1;
+pub(super) const PRICE: i32 = 1;
+
+/// The same where it is not likely that any entry is missing.
+pub(super) const PRICE_UNLIKELY: i32 = MARGIN + 2;
 
 /// Numbers whose score is less than the best by this much are no longer believed.
 pub(super) const MARGIN: i32 = 10;
@@ -222,8 +225,9 @@ impl Table {
         self.account();
     }
 
-    /// Inserts are missing, no more than `most` when that is known; the sender may have set its capacity to `allowed`.
-    pub fn tear(&mut self, most: Option<u64>, allowed: usize) {
+    /// Inserts are missing, no more than `most` when that is known; `price` is what each takes from the score of a number. The sender may
+    /// have set its capacity to `allowed`.
+    pub fn tear(&mut self, most: Option<u64>, price: i32, allowed: usize) {
         let most = most.unwrap_or(u64::MAX);
         if most == 0 {
             return;
@@ -251,7 +255,7 @@ impl Table {
         let reach = room.saturating_sub(newest.entry.size() as u64) / 32;
         let limit = reach.min(TRIED);
         let most = if others == ALL { u64::MAX } else { most.saturating_add(others.into()) };
-        let fit = |missing: u32| Fit { missing, score: -PRICE * missing.min(TRIED as u32 + 1) as i32 };
+        let fit = |missing: u32| Fit { missing, score: -price * missing.min(TRIED as u32 + 1) as i32 };
         let last = most.min(limit) as u32;
         let mut fits: Vec<Fit> = (least.min(last)..=last).map(fit).collect();
         if most > limit {

@@ -1,6 +1,6 @@
 //! Header blocks: fragments are gathered, decoded, and become sections of messages.
 
-use super::connection::{Block, Core, Missing, Roles};
+use super::connection::{Block, Chance, Core, Missing, Roles};
 use super::frame::{Fragment, FrameHeader, HEADER_LEN, flag, kind};
 use super::recovery::{Expectation, Expected};
 use crate::base::Span;
@@ -38,7 +38,7 @@ impl Core {
             lacking: parsed.is_ok().then(|| u64::from(header.length).saturating_sub(payload.len() as u64)),
         };
         if header.kind == kind::PUSH_PROMISE && fragment.promised.is_none() {
-            self.directions[side.index()].missing = Some(Missing { room: None, may_begin: true });
+            self.directions[side.index()].missing = Some(Missing { room: None, chance: Chance::Heads });
             return;
         }
         if header.has(flag::END_HEADERS) {
@@ -62,7 +62,7 @@ impl Core {
         let direction = &mut self.directions[side.index()];
         let Some(block) = &mut direction.block else {
             // The start of the block is missing.
-            direction.missing = Some(Missing { room: None, may_begin: true });
+            direction.missing = Some(Missing { room: None, chance: Chance::Heads });
             if !direction.has_lost {
                 self.note(AnomalyKind::FrameMalformed, span.last);
             }
@@ -92,12 +92,17 @@ impl Core {
         let role = self.role(side);
         if let Some(missing) = self.directions[side.index()].missing.take() {
             // This block is itself one that the server may send now; what counts is what it could send then.
-            let may_begin = match role {
-                Side::Client => self.may_begin(side, Some(&block)),
-                Side::Server => self.directions[side.other().index()].has_lost,
+            let now = match role {
+                Side::Client => self.chance(side, Some(&block)),
+                Side::Server if self.directions[side.other().index()].has_lost => Chance::Heads,
+                Side::Server => Chance::Nothing,
             };
-            let inserts = if missing.may_begin || may_begin { missing.inserts() } else { Some(0) };
-            self.directions[side.index()].decoder.tear(inserts);
+            let decoder = &mut self.directions[side.index()].decoder;
+            match missing.chance.max(now) {
+                Chance::Nothing => {}
+                Chance::Trailers => decoder.tear(missing.inserts(), false),
+                Chance::Heads => decoder.tear(missing.inserts(), true),
+            }
         }
         let is_idle = |stream: &Stream| stream.progress(Side::Server) == Progress::Idle;
         let head = match role {
@@ -121,10 +126,11 @@ impl Core {
             section.is_malformed = true;
             direction.decoder.lose();
         }
+        direction.has_trailers |= section.ends_in_trailers();
         if !block.is_whole {
             section.has_unknown = true;
             let missing = direction.missing.get_or_insert_default();
-            missing.may_begin = true;
+            missing.chance = Chance::Heads;
             missing.room = missing.room.and_then(|room| Some(room + block.lacking? + HEADER_LEN as u64));
         }
         if block.promised.is_some() {

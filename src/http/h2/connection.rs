@@ -77,6 +77,8 @@ pub(super) struct Direction {
     pub(super) max_frame: u32,
     /// True when frames of this direction are missing.
     pub(super) has_lost: bool,
+    /// True when messages of this direction end with trailers.
+    pub(super) has_trailers: bool,
     /// What is missing since the last header block.
     pub(super) missing: Option<Missing>,
 }
@@ -86,13 +88,25 @@ pub(super) struct Direction {
 pub(super) struct Missing {
     /// Octets of them, when that is known.
     pub(super) room: Option<u64>,
-    /// True when header blocks may be among them.
-    pub(super) may_begin: bool,
+    /// What header blocks may be among them.
+    pub(super) chance: Chance,
+}
+
+/// Header blocks that may be among what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Chance {
+    /// None.
+    #[default]
+    Nothing,
+    /// Trailers, on a connection that had none so far.
+    Trailers,
+    /// Heads of messages, or trailers.
+    Heads,
 }
 
 impl Default for Missing {
     fn default() -> Self {
-        Self { room: Some(0), may_begin: false }
+        Self { room: Some(0), chance: Chance::Nothing }
     }
 }
 
@@ -223,6 +237,7 @@ impl Direction {
             settings: VecDeque::new(),
             max_frame: frame::DEFAULT_MAX_FRAME,
             has_lost: false,
+            has_trailers: false,
             missing: None,
         }
     }
@@ -320,11 +335,11 @@ impl Core {
         for stream in self.streams.values_mut() {
             stream.tear(role);
         }
-        let may_begin = self.may_begin(side, None);
+        let chance = self.chance(side, None);
         let direction = &mut self.directions[side.index()];
         direction.has_lost = true;
         let missing = direction.missing.get_or_insert_default();
-        missing.may_begin |= may_begin;
+        missing.chance = missing.chance.max(chance);
     }
 
     /// The first frame behind missing ones; `room` octets of frames were not read.
@@ -347,20 +362,29 @@ impl Core {
         }
     }
 
-    /// True when a side may send header blocks beside this one: heads and trailers of streams that are open, answers to requests that
-    /// were lost, new streams.
-    pub(super) fn may_begin(&self, side: Side, block: Option<&Block>) -> bool {
+    /// What header blocks a side may send beside this one: heads and trailers of streams that are open, answers to requests that were
+    /// lost, new streams.
+    pub(super) fn chance(&self, side: Side, block: Option<&Block>) -> Chance {
         let role = self.role(side);
-        let is_open = self.streams.values().any(|stream| stream.progress(role) != Progress::Done);
-        match role {
-            _ if self.roles == Roles::Unknown || is_open => true,
+        let has_more = match role {
+            _ if self.roles == Roles::Unknown => true,
             Side::Server => self.directions[side.other().index()].has_lost,
-            Side::Client => {
-                let [highest, _] = self.highest;
-                // Between this stream and the last one there was no room for another (RFC 9113 §5.1.1).
-                block.is_some_and(|block| block.promised.is_some() || block.stream > highest.saturating_add(2))
-            }
+            // Between this stream and the last one there was no room for another (RFC 9113 §5.1.1).
+            Side::Client => block.is_some_and(|block| {
+                block.promised.is_some() || block.stream > self.highest.map(|id| id.saturating_add(2))[0]
+            }),
+        };
+        if has_more {
+            return Chance::Heads;
         }
+        let progress = self.streams.values().map(|stream| stream.progress(role));
+        let chance = progress.map(|progress| match progress {
+            Progress::Idle => Chance::Heads,
+            Progress::Body if self.directions[side.index()].has_trailers => Chance::Heads,
+            Progress::Body => Chance::Trailers,
+            Progress::Done => Chance::Nothing,
+        });
+        chance.max().unwrap_or_default()
     }
 
     pub(super) fn frame(

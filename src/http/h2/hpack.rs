@@ -3,7 +3,7 @@
 use super::recovery::{Allowance, Expected, Outline, weigh};
 use crate::base::{Budget, Reader};
 use crate::http::prefix::{CodingError, Literal, integer};
-use crate::http::table::{Entry, Field, Found, Table, Text, UNMARKED};
+use crate::http::table::{Entry, Field, Found, PRICE, PRICE_UNLIKELY, Table, Text, UNMARKED};
 use std::ops::ControlFlow;
 
 /// What SETTINGS_HEADER_TABLE_SIZE is before anybody sets it (RFC 9113 §6.5.2).
@@ -64,9 +64,9 @@ impl Decoder {
         self.table.lose();
     }
 
-    /// Blocks are missing that inserted no more than `most` entries, when that is known.
-    pub fn tear(&mut self, most: Option<u64>) {
-        self.table.tear(most, self.allowed);
+    /// Blocks are missing that inserted no more than `most` entries, when that is known; or it is not even likely that any are.
+    pub fn tear(&mut self, most: Option<u64>, is_likely: bool) {
+        self.table.tear(most, if is_likely { PRICE } else { PRICE_UNLIKELY }, self.allowed);
     }
 
     /// True when fields of the last block are known only as far as the missing entries were counted rightly.

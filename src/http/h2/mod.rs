@@ -12,6 +12,8 @@ mod connection;
 mod exchanges;
 pub mod frame;
 pub mod framer;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hpack;
 pub mod probe;
 pub mod recovery;
