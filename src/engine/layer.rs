@@ -6,7 +6,7 @@ use super::Options;
 use crate::base::{Anomalies, Budget, Span, Spool, Stamp, Timestamp};
 use crate::exchange::{Exchange, Tracker};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, Protocol, StreamId, Upgrade};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 use crate::tls::{self, KeyLog, Probe, TlsInfo};
 
 /// What all layers of a shard share while one event passes through them.
@@ -42,6 +42,7 @@ struct Held {
     data: Vec<u8>,
     span: Span,
     offset: u64,
+    position: Position,
 }
 
 impl Layer {
@@ -59,8 +60,8 @@ impl Layer {
                 Probe::Yes => true,
                 Probe::No => false,
                 Probe::More => {
-                    let Chunk { data, span, offset } = chunk;
-                    held.push(Held { side, data: data.to_vec(), span, offset });
+                    let Chunk { data, span, offset, position } = chunk;
+                    held.push(Held { side, data: data.to_vec(), span, offset, position });
                     return;
                 }
             };
@@ -81,8 +82,8 @@ impl Layer {
             false => State::Clear(web),
         };
         if let State::Undecided(held) = std::mem::replace(&mut self.state, state) {
-            for Held { side, data, span, offset } in held {
-                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset }), shared, done);
+            for Held { side, data, span, offset, position } in held {
+                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset, position }), shared, done);
             }
         }
     }

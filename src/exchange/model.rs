@@ -39,6 +39,14 @@ pub struct Exchange {
     pub leases: [Lease; 2],
 }
 
+impl Exchange {
+    /// True when the exchange became a WebSocket, or asked for one and its response is not in the capture.
+    pub fn is_websocket(&self) -> bool {
+        let asks = || self.request.head.headers.has_token("upgrade", "websocket");
+        self.upgrade == Some(Upgrade::WebSocket) || (self.response.is_none() && asks())
+    }
+}
+
 /// One direction's way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -9,13 +9,13 @@ use url::{Position, Url};
 
 use crate::base::anomaly::AnomalyKind;
 use crate::exchange::{Connection, Exchange};
-use crate::http::{RequestHead, Upgrade};
+use crate::http::RequestHead;
 use crate::net::Endpoint;
 
 /// The URL of an exchange. Where the authority was lost with header compression state, it is the name that the client gave in TLS.
 pub fn of(exchange: &Exchange, connection: &Connection) -> Option<Url> {
     let head = &exchange.request.head;
-    let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
+    let is_websocket = exchange.is_websocket();
     let is_lost = head.authority.is_none()
         && head.headers.first("host").is_none()
         && exchange.anomalies.count(AnomalyKind::HeaderStateLost) > 0;

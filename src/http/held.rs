@@ -1,7 +1,7 @@
 //! Stream events kept until it is known what they are.
 
 use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 /// Owned copies of stream events, in order of arrival.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ enum HeldEvent {
         end: usize,
         span: Span,
         offset: u64,
+        position: Position,
     },
     Gap {
         len: u64,
@@ -28,6 +29,15 @@ enum HeldEvent {
     },
     Fin(Stamp),
     Reset(Stamp),
+}
+
+impl HeldEvent {
+    fn stamp(&self) -> Stamp {
+        match self {
+            HeldEvent::Data { span, .. } => span.first,
+            HeldEvent::Gap { stamp, .. } | HeldEvent::Fin(stamp) | HeldEvent::Reset(stamp) => *stamp,
+        }
+    }
 }
 
 impl Held {
@@ -44,7 +54,12 @@ impl Held {
                 if let Some(bytes) = self.bytes_of.get_mut(side.index()) {
                     *bytes += chunk.data.len();
                 }
-                HeldEvent::Data { end: self.bytes.len(), span: chunk.span, offset: chunk.offset }
+                HeldEvent::Data {
+                    end: self.bytes.len(),
+                    span: chunk.span,
+                    offset: chunk.offset,
+                    position: chunk.position,
+                }
             }
             StreamEvent::Gap { len, stamp } => HeldEvent::Gap { len, stamp },
             StreamEvent::Fin(stamp) => HeldEvent::Fin(stamp),
@@ -56,10 +71,20 @@ impl Held {
 
     /// When the oldest of it came.
     pub fn since(&self) -> Option<Timestamp> {
-        self.events.first().map(|(_, event)| match event {
-            HeldEvent::Data { span, .. } => span.first.time,
-            HeldEvent::Gap { stamp, .. } | HeldEvent::Fin(stamp) | HeldEvent::Reset(stamp) => stamp.time,
+        self.first_stamp().map(|stamp| stamp.time)
+    }
+
+    /// Position of the first byte held.
+    pub fn position(&self) -> Option<Position> {
+        self.events.iter().find_map(|(_, event)| match event {
+            HeldEvent::Data { position, .. } => Some(*position),
+            _ => None,
         })
+    }
+
+    /// Where the oldest of it was seen.
+    pub fn first_stamp(&self) -> Option<Stamp> {
+        self.events.first().map(|(_, event)| event.stamp())
     }
 
     /// Bytes and events held, as a measure against a limit.
@@ -104,14 +129,15 @@ impl Held {
         self.each(each);
     }
 
-    fn each(&self, mut each: impl FnMut(Side, StreamEvent<'_>)) {
+    /// Shows everything, in order.
+    pub fn each(&self, mut each: impl FnMut(Side, StreamEvent<'_>)) {
         let mut start = 0;
         for &(side, event) in &self.events {
             let event = match event {
-                HeldEvent::Data { end, span, offset } => {
+                HeldEvent::Data { end, span, offset, position } => {
                     let data = self.bytes.get(start..end).unwrap_or_default();
                     start = end;
-                    StreamEvent::Data(Chunk { data, span, offset })
+                    StreamEvent::Data(Chunk { data, span, offset, position })
                 }
                 HeldEvent::Gap { len, stamp } => StreamEvent::Gap { len, stamp },
                 HeldEvent::Fin(stamp) => StreamEvent::Fin(stamp),

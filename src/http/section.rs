@@ -61,6 +61,8 @@ pub struct Section {
     status: Option<u16>,
     headers: Headers,
     has_pseudo: bool,
+    /// A field came before all that are no pseudo fields, and its name is not known.
+    may_have_pseudo: bool,
     /// Octets by the measure of SETTINGS_MAX_HEADER_LIST_SIZE.
     size: usize,
     limit: usize,
@@ -131,6 +133,7 @@ impl Section {
             }
             _ => {
                 self.has_unknown = true;
+                self.may_have_pseudo |= self.headers.is_empty();
                 return ControlFlow::Continue(());
             }
         };
@@ -193,9 +196,9 @@ impl Section {
         self.status
     }
 
-    /// True when there is no pseudo field: trailers.
+    /// True when there is no pseudo field, and none that is not known: trailers.
     pub fn is_trailers(&self) -> bool {
-        !self.has_pseudo
+        !self.has_pseudo && !self.may_have_pseudo
     }
 
     /// True for trailers, and for heads of messages that end with some: those of gRPC.

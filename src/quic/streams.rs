@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::QuicEvent;
 use super::numbers::Numbers;
 use super::ranges::Ranges;
-use crate::base::{Budget, Limits, Span, Stamp, Timestamp};
+use crate::base::{Budget, Limits, Span, Stamp};
 use crate::tcp::reassembly::{Assembler, Stored};
 use crate::tcp::{Side, StreamEvent};
 
@@ -372,6 +372,6 @@ impl Half {
             out(QuicEvent::Stream(stream, side, event));
         };
         self.assembler.give_up(until, stamp, out);
-        self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out);
+        self.assembler.pop(u64::MAX, out);
     }
 }

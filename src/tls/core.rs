@@ -6,7 +6,7 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
-use super::cipher::Opener;
+use super::cipher::{Opened, Opener};
 use super::failure::Failure;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
 use super::handshake::{Carrier, Handshake, Step, TLS13};
@@ -334,9 +334,7 @@ impl Core {
                     };
                 }
                 self.settle_loss(side, record, turn, out);
-                let (span, body) = (record.span, &*record.body);
-                let text = body.get(opened.range).unwrap_or_default();
-                self.take_content(side, opened.kind, text, span, keys, out);
+                self.take_content(side, opened, record, keys, out);
             }
             None if half.is_passing_early => {
                 // The server refused early data, so the client sends it again: here it is passed over.
@@ -473,14 +471,16 @@ impl Core {
         out(side, StreamEvent::Gap { len, stamp: loss.stamp });
     }
 
-    fn take_content(&mut self, side: Side, kind: u8, text: &[u8], span: Span, keys: &KeyLog, out: Sink<'_>) {
-        match kind {
+    fn take_content(&mut self, side: Side, opened: Opened, record: &Record<'_>, keys: &KeyLog, out: Sink<'_>) {
+        let (span, position) = (record.span, record.position);
+        let text = record.body.get(opened.range).unwrap_or_default();
+        match opened.kind {
             content::APPLICATION_DATA => {
                 let half = self.half(side);
                 if !text.is_empty() && !half.is_finished && half.is_application() {
                     let offset = half.offset;
                     half.offset = offset.wrapping_add(text.len() as u64);
-                    out(side, StreamEvent::Data(Chunk { data: text, span, offset }));
+                    out(side, StreamEvent::Data(Chunk { data: text, span, offset, position }));
                 }
             }
             content::HANDSHAKE => self.read_messages(side, text, span, keys),

@@ -32,7 +32,7 @@ impl Session {
         match event {
             StreamEvent::Data(chunk) => {
                 let wants_bodies = core.wants_bodies(side, keys);
-                reader.push(chunk.data, chunk.span, chunk.offset, wants_bodies, &mut |piece| {
+                reader.push(chunk, wants_bodies, &mut |piece| {
                     core.take_piece(side, piece, keys, out);
                 });
             }

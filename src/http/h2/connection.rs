@@ -183,6 +183,9 @@ impl Connection {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
+        if matches!(event, StreamEvent::Data(_)) {
+            other.answered(&mut |piece| core.piece(side.other(), piece, out));
+        }
         match event {
             StreamEvent::Data(chunk) => framer.push(chunk, &mut |piece| core.piece(side, piece, out)),
             StreamEvent::Gap { len, stamp } => framer.gap(len, stamp, &mut |piece| core.piece(side, piece, out)),

@@ -1,9 +1,9 @@
 //! One direction of a connection becomes frames.
 
 use super::frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
-use super::search::{Search, Verdict};
+use super::search::{Patience, Search, Verdict};
 use crate::base::{Budget, Lease, Limits, Span, Stamp, Timestamp};
-use crate::tcp::Chunk;
+use crate::tcp::{Chunk, Position};
 
 /// What a direction is made of, in order.
 #[derive(Debug)]
@@ -199,7 +199,7 @@ impl Framer {
                 State::Search => {
                     self.search.push(chunk);
                     chunk.data = &[];
-                    self.resume(false, out);
+                    self.resume(Patience::Patient, out);
                 }
             }
         }
@@ -287,7 +287,14 @@ impl Framer {
     /// No more bytes come.
     pub fn finish(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
         if matches!(self.state, State::Search) {
-            self.resume(true, out);
+            self.resume(Patience::Over, out);
+        }
+    }
+
+    /// The other side sends something: what it answers to must have been complete.
+    pub fn answered(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        if matches!(self.state, State::Search) {
+            self.resume(Patience::Answered, out);
         }
     }
 
@@ -467,14 +474,15 @@ impl Framer {
         self.start_search();
         if !self.is_replaying {
             let head = self.head;
-            self.search.push(Chunk { data: &head, span: self.start, offset: self.offset });
-            self.resume(false, out);
+            let position = Position::default();
+            self.search.push(Chunk { data: &head, span: self.start, offset: self.offset, position });
+            self.resume(Patience::Patient, out);
         }
     }
 
     /// Goes on where the search found a frame.
-    fn resume(&mut self, is_over: bool, out: &mut dyn FnMut(Piece<'_>)) {
-        while self.search.look(self.highest_stream, is_over) == Verdict::Found {
+    fn resume(&mut self, patience: Patience, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.search.look(self.highest_stream, patience) == Verdict::Found {
             let found = self.search.take();
             self.state = State::Header { is_first: false };
             self.is_replaying = true;
@@ -499,9 +507,7 @@ fn is_collected(kind: u8) -> bool {
 
 /// Cuts up to `len` bytes from the front of a chunk.
 fn advance<'a>(chunk: &mut Chunk<'a>, len: usize) -> Chunk<'a> {
-    let (taken, rest) = chunk.data.split_at(len.min(chunk.data.len()));
-    let front = Chunk { data: taken, span: chunk.span, offset: chunk.offset };
-    chunk.data = rest;
-    chunk.offset = chunk.offset.wrapping_add(taken.len() as u64);
+    let front = chunk.up_to(len);
+    *chunk = chunk.from(len.min(chunk.data.len()));
     front
 }

@@ -10,7 +10,7 @@ use super::frame::{PREFACE, flag, kind};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::http::{Abort, Headers, HttpEvent, HttpEventKind, StreamId};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 /// What the connection may hold.
 const MOST: usize = 400_000;
@@ -232,7 +232,8 @@ pub fn recovery(data: &[u8]) {
         let (data, lost) = bytes.split_at(kept);
         let offset = &mut offsets[side.index()];
         if !data.is_empty() {
-            let chunk = Chunk { data, span: Span::of(stamp, false), offset: *offset };
+            let position = Position::default();
+            let chunk = Chunk { data, span: Span::of(stamp, false), offset: *offset, position };
             connection.push(side, StreamEvent::Data(chunk), &mut |event| told.take(&event));
         }
         if !lost.is_empty() {
