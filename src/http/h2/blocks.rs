@@ -123,7 +123,9 @@ impl Core {
         }
         section.is_recovered = direction.decoder.is_recovered();
         if result.is_err() && block.is_whole {
-            section.is_malformed = true;
+            // After a loss it is more likely that the table is wrong than the sender.
+            section.has_unknown |= direction.has_lost;
+            section.is_malformed |= !direction.has_lost;
             direction.decoder.lose();
         }
         direction.has_trailers |= section.ends_in_trailers();
