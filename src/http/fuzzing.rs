@@ -271,9 +271,11 @@ pub fn websocket(data: &[u8]) {
         let budget = Budget::new(1 << 20);
         let mut decoder = websocket::Decoder::new(&headers, &limits(), &budget);
         let mut lines = [Vec::new(), Vec::new()];
+        let mut is_clean = true;
         for step in steps(data) {
             let side = step.side;
             let out = &mut lines[side.index()];
+            is_clean &= !matches!(step.what, What::Gap(_));
             match step.what {
                 What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                     decoder.push(side, piece, Span::default(), &mut |event| out.push(format!("{event:?}")));
@@ -283,9 +285,10 @@ pub fn websocket(data: &[u8]) {
             }
             assert!(budget.used() < 300_000, "{}", budget.used());
         }
+        decoder.finish(&mut |event| lines[0].push(format!("{event:?}")));
         drop(decoder);
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }
 
@@ -294,8 +297,9 @@ pub fn event_stream(data: &[u8]) {
     same(data, |dice| {
         let budget = Budget::new(1 << 20);
         let mut parser = sse::Parser::new(&limits(), &budget);
-        let mut lines = Vec::new();
+        let (mut lines, mut is_clean) = (Vec::new(), true);
         for step in steps(data) {
+            is_clean &= matches!(step.what, What::Data(_));
             match step.what {
                 What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                     parser.push(piece, Span::default(), &mut |item| lines.push(format!("{item:?}")));
@@ -304,9 +308,10 @@ pub fn event_stream(data: &[u8]) {
             }
             assert!(budget.used() < 8 * limits().message, "{}", budget.used());
         }
+        parser.finish(&mut |item| lines.push(format!("{item:?}")));
         drop(parser);
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }
 
@@ -321,9 +326,10 @@ pub fn grpc(data: &[u8]) {
     headers.push(b"grpc-encoding", codings[choice / 3 % 4].as_bytes());
     same(data, |dice| {
         let budget = Budget::new(1 << 20);
-        let mut lines = Vec::new();
+        let (mut lines, mut is_clean) = (Vec::new(), true);
         if let Some(mut decoder) = grpc::Decoder::new(&headers, &limits(), &budget) {
             for step in steps(reader.rest()) {
+                is_clean &= !matches!(step.what, What::Gap(_));
                 match step.what {
                     What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                         decoder.push(piece, Span::default(), &mut |event| lines.push(format!("{event:?}")));
@@ -336,6 +342,6 @@ pub fn grpc(data: &[u8]) {
             decoder.finish(&mut |event| lines.push(format!("{event:?}")));
         }
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }

@@ -7,8 +7,9 @@ use foldhash::fast::RandomState;
 use super::connection::{Connection, Rules};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
+use super::lineup::Lineup;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
+use crate::base::{Budget, FrameNumber, Lease, Limits, Recency, Stamp, Timestamp};
 use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
@@ -83,11 +84,13 @@ pub struct Connections {
     /// What the table itself takes.
     lease: Lease,
     places: HashMap<FlowKey, Place, RandomState>,
-    slots: Vec<Option<Connection>>,
+    slots: Vec<Option<Lineup>>,
     free: Vec<u32>,
     /// Pairs of ends whose connection is over, the longest over first.
     over: VecDeque<FlowKey>,
     recency: Recency,
+    /// Connections in which something may wait, with their first frames: those of this round, and of the one before.
+    waiting: [Vec<(u32, FrameNumber)>; 2],
     /// The last packet's way: most packets go the same.
     recent: Option<(Endpoint, Endpoint, u32, Side)>,
 }
@@ -104,6 +107,7 @@ impl Connections {
             free: Vec::new(),
             over: VecDeque::new(),
             recency: Recency::new(limits.idle_tcp),
+            waiting: Default::default(),
             recent: None,
         }
     }
@@ -112,9 +116,35 @@ impl Connections {
     pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
         let Some((slot, side)) = self.find(packet, header, out) else { return };
         self.recency.touch(slot);
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if let Some(reason) = connection.push(Slot(slot), side, packet, header, &self.rules, out) {
+        let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let was_waiting = lineup.is_waiting();
+        let reason = lineup.push(Slot(slot), side, packet, header, &self.rules, out);
+        if !was_waiting && lineup.is_waiting() {
+            let [now, _] = &mut self.waiting;
+            now.push((slot, lineup.connection.facts.first.frame));
+        }
+        if was_waiting {
+            // Who is the client may be known better now.
+            self.recent = None;
+        }
+        if let Some(reason) = reason {
             self.close(slot, reason, packet.stamp, out);
+        }
+    }
+
+    /// What has waited for a whole round follows.
+    fn settle_waiting(&mut self, out: &mut Sink<'_>) {
+        let [now, before] = &mut self.waiting;
+        let ready = std::mem::replace(before, std::mem::take(now));
+        for (slot, first) in ready {
+            let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { continue };
+            if lineup.connection.facts.first.frame == first
+                && lineup.is_waiting()
+                && let Some(reason) = lineup.settle(Slot(slot), &self.rules, out)
+            {
+                let last = lineup.connection.facts.last;
+                self.close(slot, reason, last, out);
+            }
         }
     }
 
@@ -127,7 +157,9 @@ impl Connections {
     /// is none.
     pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
         let Some(slot) = self.recency.oldest() else { return false };
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return false };
+        let Some(Lineup { connection, .. }) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return false;
+        };
         let last = connection.facts.last;
         let is_idle = now.nanos_since(last.time) > self.rules.limits.idle;
         if !is_idle {
@@ -139,6 +171,7 @@ impl Connections {
 
     /// A round of frames is over: closes connections that were idle for long. `passed` is a time that no clock is behind any more.
     pub fn end_round(&mut self, passed: Timestamp, out: &mut Sink<'_>) {
+        self.settle_waiting(out);
         self.recency.end_round(passed);
         while let Some(slot) = self.recency.idle()
             && let Some(connection) = self.connection(slot)
@@ -151,7 +184,7 @@ impl Connections {
     pub fn finish(&mut self, out: &mut Sink<'_>) {
         let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.slots.len() - self.free.len());
         for (slot, connection) in (0..).zip(&self.slots) {
-            open.extend(connection.as_ref().map(|connection| (connection.facts.first.frame.0, slot)));
+            open.extend(connection.as_ref().map(|lineup| (lineup.connection.facts.first.frame.0, slot)));
         }
         open.sort_unstable();
         for (_, slot) in open {
@@ -176,7 +209,7 @@ impl Connections {
 
     /// A time that nothing is older than of what an open connection holds back.
     pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
-        self.connection(slot.0)?.held_since()
+        self.slots.get(slot.index())?.as_ref()?.held_since()
     }
 
     /// Facts of an open connection.
@@ -185,7 +218,7 @@ impl Connections {
     }
 
     fn connection(&self, slot: u32) -> Option<&Connection> {
-        self.slots.get(slot as usize).and_then(Option::as_ref)
+        self.slots.get(slot as usize)?.as_ref().map(|lineup| &lineup.connection)
     }
 
     /// The connection of a packet, opened if need be; nothing when it belongs to one that is over.
@@ -202,9 +235,9 @@ impl Connections {
         let (key, _) = FlowKey::new(packet.source, packet.destination);
         let slot = match self.places.get(&key).copied() {
             Some(Place::Open(slot)) => {
-                let connection = self.connection(slot)?;
-                if is_syn && connection.is_reopened_by(connection.side_of(packet), header) {
-                    let last = connection.facts.last;
+                let lineup = self.slots.get(slot as usize)?.as_ref()?;
+                if is_syn && lineup.is_reopened_by(packet, header, &self.rules.limits) {
+                    let last = lineup.connection.facts.last;
                     self.close(slot, CloseReason::Reused, last, out);
                     self.open(key, packet, header, false, out)
                 } else {
@@ -232,15 +265,18 @@ impl Connections {
                 break;
             }
         }
-        let keep = self.rules.limits.anomalies_kept;
-        let connection = Connection::new(packet, header, is_continued, &self.budget, keep);
+        let lineup = Lineup::new(packet, header, is_continued, &self.budget, &self.rules.limits);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            let connection = place.insert(connection);
-            out(Slot(slot), &connection.facts, TcpEvent::Open);
+            let lineup = place.insert(lineup);
+            if lineup.is_waiting() {
+                let [now, _] = &mut self.waiting;
+                now.push((slot, packet.stamp.frame));
+            }
+            out(Slot(slot), &lineup.connection.facts, TcpEvent::Open);
         }
         self.places.insert(key, Place::Open(slot));
         self.recency.add(slot);
@@ -250,7 +286,11 @@ impl Connections {
 
     fn close(&mut self, slot: u32, reason: CloseReason, now: Stamp, out: &mut Sink<'_>) {
         self.recency.remove(slot);
-        let Some(mut connection) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let Some(mut lineup) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let reason = lineup.settle(Slot(slot), &self.rules, out).unwrap_or(reason);
+        let Lineup { mut connection, .. } = lineup;
+        let last = connection.facts.last;
+        let now = if last.time > now.time { last } else { now };
         connection.flush(Slot(slot), now, &self.rules, out);
         out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
         self.free.push(slot);
@@ -275,7 +315,7 @@ impl Connections {
 
     /// Tells the budget what the table takes: by entries in use, so that closing connections helps.
     fn settle_lease(&mut self) {
-        const OPEN: usize = size_of::<Option<Connection>>() + Recency::SLOT;
+        const OPEN: usize = size_of::<Option<Lineup>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
         let over = self.over.len() * size_of::<FlowKey>();
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);

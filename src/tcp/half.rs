@@ -282,6 +282,11 @@ impl Half {
         self.is_started() && self.assembler.next() < self.received()
     }
 
+    /// True when bytes before this offset have not come; the FIN counts as one.
+    pub(super) fn lacks(&self, at: i64) -> bool {
+        at > (self.assembler.next() as i64).saturating_add(i64::from(self.fin.is_some()))
+    }
+
     /// Up to where answers to this stream may be handed on.
     pub(super) fn reached(&self) -> u64 {
         if self.is_behind() { self.assembler.next() } else { u64::MAX }
@@ -367,8 +372,7 @@ impl Half {
         match &self.patience {
             Some(patience) if patience.until.min(received) > next => {
                 let since = patience.since;
-                let is_over = packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
-                    || now.time.nanos_since(since.time) >= limits.tcp_patience;
+                let is_over = limits.is_tcp_patience_over(packets.wrapping_sub(patience.packets), since, now);
                 if is_over && self.assembler.skip_hole(patience.until.min(received), since, out) {
                     return true;
                 }
@@ -398,7 +402,7 @@ impl Half {
 
     /// True when what is held has been held for too long since `shown`, or is too much.
     fn is_too_much(&self, shown: Stamp, now: Stamp, limits: &Limits) -> bool {
-        now.time.nanos_since(shown.time) > limits.tcp_hole_age
+        limits.has_passed(limits.tcp_hole_age, shown, now)
             || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments)
     }
 

@@ -7,6 +7,7 @@ pub mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod half;
+mod lineup;
 pub mod reassembly;
 
 pub use connections::{CloseReason, Connections, Sink, Slot, TcpEvent, TcpOptions};

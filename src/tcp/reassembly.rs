@@ -201,6 +201,11 @@ impl Assembler {
         self.held.is_none()
     }
 
+    /// An empty lease of the same budget.
+    pub(super) fn empty_lease(&self) -> Lease {
+        self.lease.another()
+    }
+
     /// A time that nothing held is older than; `None` when nothing is held.
     pub fn held_since(&self) -> Option<Timestamp> {
         self.held.as_ref().and_then(|held| held.since)
