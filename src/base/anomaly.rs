@@ -66,6 +66,7 @@ kinds! {
     VersionUnsupported = "version-unsupported", "A protocol version that is not supported";
     FrameMalformed = "frame-malformed", "An HTTP/2, HTTP/3 or QUIC frame breaks its rules";
     HeaderStateLost = "header-state-lost", "Header compression state was lost with missing bytes; names may be unknown";
+    HeaderStateRecovered = "header-state-recovered", "Header compression state was lost with missing bytes and worked out again from what followed";
     StreamError = "stream-error", "A stream was reset by an endpoint";
     TimeBackwards = "time-backwards", "Frames are out of time order";
 }

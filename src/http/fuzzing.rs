@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
+use super::h2::recovery::Expected;
 use super::h3::qpack::Readiness;
 use super::table::Field;
 use super::{Abort, Conversation, Headers, HttpEvent, HttpEventKind, HttpOptions, StreamId};
@@ -174,13 +175,13 @@ pub fn hpack(data: &[u8]) {
         }
         let What::Data(block) = step.what else { continue };
         let mut all = Vec::new();
-        let result = patient.decode(block, &mut |field| {
+        let result = patient.decode(block, &Expected::default(), &mut |field| {
             all.push(text(field));
             ControlFlow::Continue(())
         });
         let mut first = Vec::new();
         let wanted = usize::from(step.stream);
-        let other = hasty.decode(block, &mut |field| {
+        let other = hasty.decode(block, &Expected::default(), &mut |field| {
             first.push(text(field));
             if first.len() < wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
