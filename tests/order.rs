@@ -93,7 +93,7 @@ fn entries(har: &Value) -> Vec<Value> {
     let mut entries = har["log"]["entries"].as_array().unwrap().clone();
     for entry in &mut entries {
         let entry = entry.as_object_mut().unwrap();
-        for key in ["_packet", "_anomalies", "_webSocketMessages", "_chunks", "connection"] {
+        for key in ["_packet", "_anomalies", "_webSocketMessages", "_chunks", "_connectionId"] {
             entry.remove(key);
         }
     }
@@ -142,7 +142,8 @@ fn a_file_in_any_order_gives_the_entries_of_the_sorted_one() {
 
 #[test]
 fn a_pipe_is_put_in_order_within_reach() {
-    for (name, keys) in CAPTURES {
+    // Of raw-h1 the packets are seconds apart.
+    for (name, keys) in CAPTURES.into_iter().filter(|(name, _)| *name != "raw-h1") {
         let path = data(&format!("{name}.pcapng"));
         let file = fs::read(&path).unwrap();
         let whole = convert(&[], &path, keys, 0).0;

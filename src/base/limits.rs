@@ -138,7 +138,7 @@ impl Default for Limits {
             capture_block: 16 * MIB,
             capture_interfaces: 65_536,
             order_frames: 512,
-            order_age: 2 * SECOND,
+            order_age: 30 * SECOND,
             order_age_live: SECOND / 5,
             order_memory: 4 * MIB,
             fragment_memory: 4 * MIB,

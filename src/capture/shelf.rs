@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn limits(frames: usize) -> Limits {
-        Limits { order_frames: frames, ..Limits::default() }
+        Limits { order_frames: frames, order_age: 2_000_000_000, ..Limits::default() }
     }
 
     #[test]
