@@ -171,7 +171,17 @@ pub fn reason(connection: &Connection) -> String {
         Some(Decryption::Pending) => return "the TLS handshake is not complete in the capture".into(),
         _ => {}
     }
+    let unusable = connection
+        .loss
+        .iter()
+        .fold((0, 0), |(segments, bytes), loss| (segments + u64::from(loss.unusable), bytes + loss.unusable_bytes));
     match connection.bytes {
+        [0, 0] if unusable.0 > 0 => {
+            let (segments, bytes) = unusable;
+            format!(
+                "{segments} segments with {bytes} bytes that have no place in a stream: they came after its end, or lie far outside it"
+            )
+        }
         [0, 0] => "no data".into(),
         _ if connection.protocol.is_empty() => "no HTTP".into(),
         _ => format!("no HTTP: {}", connection.protocol),

@@ -4,12 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::connection::{Connection, Rules};
+use super::connection::{Answer, Connection, Rules};
+use super::ends::{Ends, Verdict};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
-use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
+use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader, Transport};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,8 +68,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Open(u32),
-    /// The connection is over: late segments belong to it, and only a SYN opens another one (as in Wireshark).
-    Over,
+    /// The connection is over: late segments belong to it.
+    Over(Ends),
     /// The connection was given up while it lived: what comes continues it.
     GivenUp,
 }
@@ -194,22 +195,80 @@ impl Connections {
         }
         let (key, _) = FlowKey::new(packet.source, packet.destination);
         let slot = match self.places.get(&key).copied() {
-            Some(Place::Open(slot)) => {
-                let connection = self.connection(slot)?;
-                if is_syn && connection.is_reopened_by(connection.side_of(packet), header) {
-                    let last = connection.facts.last;
-                    self.close(slot, CloseReason::Reused, last, out);
-                    self.open(key, packet, header, false, out)
-                } else {
-                    slot
-                }
-            }
-            Some(Place::Over) if !is_syn || header.flags.has(TcpFlags::ACK) => return None,
+            Some(Place::Open(slot)) => self.find_open(slot, key, packet, header, out)?,
+            Some(Place::Over(ends)) => self.find_over(ends, key, packet, header, out)?,
             place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
         };
-        let side = self.connection(slot)?.side_of(packet);
-        self.recent = Some((packet.source, packet.destination, slot, side));
+        let connection = self.connection(slot)?;
+        let side = connection.side_of(packet);
+        // Each packet of these is looked at first.
+        let is_settled = connection.answer.is_none() && connection.leftover.is_none();
+        self.recent = is_settled.then_some((packet.source, packet.destination, slot, side));
         Some((slot, side))
+    }
+
+    /// The open connection, or the one that this packet opens instead of it.
+    fn find_open(
+        &mut self,
+        slot: u32,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        out: &mut Sink<'_>,
+    ) -> Option<u32> {
+        let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        let (side, last) = (connection.side_of(packet), connection.facts.last);
+        if let Some(ends) = connection.leftover.as_deref().copied() {
+            return match ends.judge(packet, header) {
+                Verdict::Foreign => Some(slot),
+                Verdict::Old => None,
+                Verdict::New => {
+                    self.close(slot, CloseReason::Reused, last, out);
+                    self.find_over(ends, key, packet, header, out)
+                }
+            };
+        }
+        if header.flags.has(TcpFlags::SYN) && connection.is_reopened_by(side, header) {
+            self.close(slot, CloseReason::Reused, last, out);
+            return Some(self.open(key, packet, header, false, out));
+        }
+        if connection.is_foreign_answer(side, header) {
+            connection.answer = Some(Box::new(Answer { side, header: *header, stamp: packet.stamp }));
+        } else if let Some(Answer { header: answer, stamp, .. }) = connection.completes_answer(side, header) {
+            self.close(slot, CloseReason::Reused, last, out);
+            // Wireshark goes on with the old stream, so the new one has no number of its own there.
+            let (source, destination) = (packet.destination, packet.source);
+            let transport = Transport::Tcp(answer);
+            let answering = Packet { stamp, selected: false, source, destination, transport, payload: &[], cut: 0 };
+            let slot = self.open(key, &answering, &answer, true, out);
+            let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+            connection.push(Slot(slot), Side::Server, &answering, &answer, &self.rules, out);
+            return Some(slot);
+        }
+        Some(slot)
+    }
+
+    /// The connection that a packet opens after the end of another one between the same ends.
+    fn find_over(
+        &mut self,
+        ends: Ends,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        out: &mut Sink<'_>,
+    ) -> Option<u32> {
+        // Wireshark counts another stream only from a SYN.
+        let is_counted = header.flags.has(TcpFlags::SYN) && !header.flags.has(TcpFlags::ACK);
+        match ends.judge(packet, header) {
+            Verdict::Old => None,
+            Verdict::New => Some(self.open(key, packet, header, !is_counted, out)),
+            Verdict::Foreign => {
+                let slot = self.open(key, packet, header, true, out);
+                let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+                connection.leave_over(ends);
+                Some(slot)
+            }
+        }
     }
 
     fn open(
@@ -252,8 +311,8 @@ impl Connections {
         }
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
         let place = match reason {
-            CloseReason::Finished | CloseReason::Reset | CloseReason::Reused | CloseReason::CaptureEnd => Place::Over,
-            CloseReason::Idle | CloseReason::Evicted => Place::GivenUp,
+            CloseReason::Idle | CloseReason::Evicted if connection.leftover.is_none() => Place::GivenUp,
+            _ => Place::Over(connection.ends()),
         };
         self.places.insert(key, place);
         self.over.push_back(key);

@@ -1,6 +1,8 @@
 //! One direction of a connection: what its sender sent, and what is known about its delivery.
 
+use super::ends::Stream;
 use super::event::StreamEvent;
+use super::padding::Padding;
 use super::reassembly::{Assembler, Out, Stored};
 use crate::base::{Lease, Limits, Span, Stamp, Timestamp};
 
@@ -17,6 +19,12 @@ pub(super) struct Half {
     pub(super) assembler: Assembler,
     /// Sequence number of offset 0.
     base: u32,
+    /// The same as another SYN said.
+    rival: Option<u32>,
+    /// A segment that may be padding.
+    pub(super) padding: Option<Box<Padding>>,
+    /// The side pads its acknowledgments.
+    pub(super) has_padded: bool,
     /// The side's last acknowledgment number.
     pub(super) last_ack: u32,
     /// How often in a row the side has repeated that without need.
@@ -100,6 +108,9 @@ impl Half {
         Self {
             assembler: Assembler::new(lease),
             base: 0,
+            rival: None,
+            padding: None,
+            has_padded: false,
             last_ack: 0,
             repeated_acks: 0,
             window: 0,
@@ -125,6 +136,34 @@ impl Half {
         self.base = sequence;
         self.is_started = true;
         self.has_syn = by_syn;
+    }
+
+    /// Another SYN answers for the side: until the other side acknowledges one of them, both may count.
+    pub(super) fn start_again(&mut self, sequence: u32) {
+        self.rival = Some(self.base);
+        self.start(sequence, true);
+    }
+
+    /// Settles which of two starts counts: the one that this number, of the next byte or an acknowledgment, is of.
+    pub(super) fn settle_start(&mut self, number: u32) {
+        if let Some(rival) = self.rival.take()
+            && self.is_blank()
+            && number.wrapping_sub(rival) < number.wrapping_sub(self.base)
+        {
+            self.start(rival, true);
+        }
+    }
+
+    /// True when the other side has acknowledged the start that counts now.
+    pub(super) fn is_acknowledged_by(&self, theirs: &Half) -> bool {
+        self.rival.is_none() && theirs.has_ack && theirs.last_ack == self.base
+    }
+
+    /// Where the stream began and ended, as far as that is known.
+    pub(super) fn ends(&self) -> Option<Stream> {
+        let end = self.fin.as_ref().map_or(self.front(), |fin| fin.offset.saturating_add(1));
+        let (first, next) = (self.base.wrapping_sub(1), self.base.wrapping_add(end as u32));
+        self.is_started.then_some(Stream { first, next })
     }
 
     /// True when a SYN with this sequence number belongs to the stream that is known.

@@ -1,11 +1,13 @@
 //! The state machine of a session: which keys are in use on which side, and what becomes of each record.
 
+mod guess;
 mod wait;
 
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
+use self::guess::Guess;
 use super::cipher::Opener;
 use super::failure::Failure;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
@@ -15,6 +17,7 @@ use super::info::{Decryption, TlsInfo};
 use super::keylog::{Found, KeyLog, Label, SecretSource};
 use super::keys;
 use super::legacy::Legacy;
+use super::message;
 use super::record::{HEADER, Piece, Record, content};
 use super::schedule::next_generation;
 use super::suite::BulkCipher;
@@ -37,6 +40,11 @@ pub(crate) struct Core {
     revision: u64,
     /// The handshake went on since the key log was asked last.
     has_progress: bool,
+    /// The capture has the beginning of the connection, even if not the hellos.
+    has_start: bool,
+    /// Which sides brought a byte.
+    heard: [bool; 2],
+    guess: Guess,
     failure: Option<Failure>,
     anomalies: Anomalies,
     anomalies_kept: usize,
@@ -60,6 +68,9 @@ impl Core {
             master: None,
             revision: 0,
             has_progress: false,
+            has_start: false,
+            heard: [false; 2],
+            guess: Guess::new(),
             failure: None,
             anomalies: Anomalies::default(),
             anomalies_kept: limits.anomalies_kept,
@@ -98,6 +109,23 @@ impl Core {
 
     fn note(&mut self, kind: AnomalyKind, stamp: Stamp) {
         self.anomalies.note(kind, Some(stamp), self.anomalies_kept);
+    }
+
+    /// Bytes of a side come.
+    pub(crate) fn hear(&mut self, tcp_side: Side, first: &[u8], stamp: Stamp) {
+        let heard = self.heard.get_mut(tcp_side.index());
+        if heard.is_none_or(|heard| std::mem::replace(heard, true)) {
+            return;
+        }
+        let is_answer = self.role(tcp_side) == Side::Server && self.handshake.info.version.is_none();
+        if let (true, Some(line)) = (is_answer && self.handshake.info.start.is_some(), status_line(first)) {
+            self.fail(Failure::AnsweredInClear { line }, stamp);
+        }
+    }
+
+    /// Bytes before the first one of a side are lost, so the capture has the beginning of the connection.
+    pub(crate) fn miss_start(&mut self) {
+        self.has_start = true;
     }
 
     /// False while records of this side need only be counted.
@@ -167,7 +195,9 @@ impl Core {
         if self.failure.is_some() {
             return;
         }
-        let must_queue = !self.queue.is_empty() && (self.half(side).held > 0 || self.is_application(side, record.kind));
+        let has_guessed = self.guess_with(side, record, keys);
+        let must_queue = !self.queue.is_empty()
+            && (has_guessed || self.half(side).held > 0 || self.is_application(side, record.kind));
         if must_queue {
             self.hold(side, Held::of(record));
         } else if let Err(need) = self.process(side, record, keys, out) {
@@ -228,7 +258,12 @@ impl Core {
 
     /// True when order between the two sides matters for this record: requests go out before their responses.
     fn is_application(&mut self, side: Side, kind: u8) -> bool {
-        kind == content::APPLICATION_DATA && (self.half(side).epoch != Epoch::Handshake || !self.handshake.is_tls13())
+        let is_tls13 = self.handshake.is_tls13();
+        let is_early = self.client.epoch == Epoch::Early;
+        let half = self.half(side);
+        // Behind a hole it may be anything, but early data must wait for what the server says.
+        let is_handshake = is_tls13 && half.epoch == Epoch::Handshake && (is_early || !half.has_hole());
+        kind == content::APPLICATION_DATA && !is_handshake
     }
 
     /// What becomes of one record; an error says what it must wait for.
@@ -252,21 +287,34 @@ impl Core {
             {
                 return Err(Need::Hellos);
             }
+            (None, content::HANDSHAKE) if self.is_legacy_flight(side, record) => {
+                self.fail(Failure::ServerHelloLost, stamp);
+            }
+            (Some(..TLS13), content::HANDSHAKE)
+                if self.half(side).has_hole() && !message::may_begin_with(record.body) =>
+            {
+                // The change of ciphers was lost: this is a Finished.
+                self.half(side).lose_record(stamp);
+            }
             (_, content::HANDSHAKE) => {
                 self.pass(side, record);
                 self.read_messages(side, record.body, record.span, keys);
+                self.has_start = true;
             }
             (_, content::ALERT) if record.body.len() == 2 => {
                 self.pass(side, record);
                 self.read_alert(side, record.body, record.span, out);
             }
-            (None, _) => self.fail(
-                match self.handshake.client_random {
-                    Some(_) => Failure::ServerHelloMissing,
-                    None => Failure::StartMissing,
-                },
-                stamp,
-            ),
+            (None, content::CHANGE_CIPHER_SPEC) => {
+                self.pass(side, record);
+                self.has_start = true;
+                self.half(side).has_changed = true;
+            }
+            (None, content::APPLICATION_DATA) if self.may_guess(keys) => return Err(Need::Hellos),
+            (None, _) => {
+                let failure = self.why_no_hellos(keys);
+                self.fail(failure, stamp);
+            }
             (_, content::CHANGE_CIPHER_SPEC) => {
                 self.pass(side, record);
                 self.change_cipher(side);
@@ -297,13 +345,21 @@ impl Core {
         }
         if side == Side::Client && matches!(self.client.epoch, Epoch::Early | Epoch::Plain) {
             if self.handshake.client_random.is_none() {
-                self.fail(Failure::StartMissing, stamp);
-                return Ok(());
+                return Err(Need::Hellos);
+            }
+            if self.handshake.is_retrying() && self.client.has_hole() {
+                // The second hello was lost.
+                self.handshake.end_retry();
+                self.client.enter_unseen(Epoch::Handshake);
             }
             self.prepare_early(keys)?;
             if self.handshake.is_retrying() {
                 return Ok(());
             }
+        }
+        if side == Side::Server && self.server.epoch == Epoch::Plain && self.handshake.is_tls13() {
+            // The hello behind a HelloRetryRequest was lost.
+            self.server.enter_unseen(Epoch::Handshake);
         }
         if self.half(side).keys.is_none() {
             let epoch = self.half(side).epoch;
@@ -320,12 +376,14 @@ impl Core {
             Side::Client => (&self.handshake, &mut self.client),
             Side::Server => (&self.handshake, &mut self.server),
         };
-        let after = if half.doubt.is_some() { next_keys(handshake, half, side, keys) } else { None };
+        let after = if half.has_hole() { next_keys(handshake, half, side, keys) } else { Vec::new() };
         match half.open(record, after) {
             Some((opened, turn)) => {
                 let source = half.keys.as_ref().map_or(SecretSource::KeyLog, |keys| keys.source);
-                if turn == Turn::Next {
-                    half.epoch = if half.epoch == Epoch::Early { Epoch::Handshake } else { Epoch::Traffic };
+                if let Turn::Next(epoch) = turn {
+                    half.epoch = epoch;
+                    // Early data may have waited for this.
+                    self.has_progress = true;
                 }
                 if self.handshake.info.decryption != Decryption::KeyLog {
                     self.handshake.info.decryption = match source {
@@ -532,6 +590,7 @@ impl Core {
         let is_tls13 = self.handshake.is_tls13();
         match step {
             Step::ClientHello if self.client.epoch == Epoch::Plain => {
+                self.client.forget_losses();
                 self.master = None;
                 if self.handshake.early_data_offered {
                     self.client.enter(Epoch::Early);
@@ -542,7 +601,7 @@ impl Core {
             Step::ServerHello => {
                 self.server.enter(Epoch::Handshake);
                 if self.client.epoch == Epoch::Plain {
-                    self.client.enter(Epoch::Handshake);
+                    self.client.enter_unseen(Epoch::Handshake);
                 }
             }
             Step::EndOfEarlyData if self.client.epoch == Epoch::Early => self.client.enter(Epoch::Handshake),
@@ -616,7 +675,6 @@ impl Core {
         if self.failure.is_some() {
             return;
         }
-        self.failure = Some(failure);
         self.note(failure.anomaly(), stamp);
         self.client.is_given_up = true;
         self.server.is_given_up = true;
@@ -625,6 +683,7 @@ impl Core {
         if matches!(self.handshake.info.decryption, Decryption::Pending) {
             self.handshake.info.decryption = Decryption::Failed(failure.to_string());
         }
+        self.failure = Some(failure);
     }
 }
 
@@ -639,15 +698,30 @@ fn generation_after(handshake: &Handshake, keys: &Keys) -> Option<Keys> {
     keys_of(handshake, Found { secret, source: keys.source })
 }
 
-/// The keys that may have come into use among lost records.
-fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> Option<Keys> {
-    let next = match half.epoch {
-        Epoch::Early => Epoch::Handshake,
-        Epoch::Handshake => Epoch::Traffic,
-        Epoch::Traffic => return generation_after(handshake, half.keys.as_ref()?),
-        Epoch::Plain | Epoch::Session => return None,
+/// The keys that may have come into use among lost records, the nearest first.
+fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> Vec<(Epoch, Keys)> {
+    let next: &[Epoch] = match half.epoch {
+        Epoch::Early => &[Epoch::Handshake, Epoch::Traffic],
+        Epoch::Handshake => &[Epoch::Traffic],
+        Epoch::Traffic => {
+            let next = half.keys.as_ref().and_then(|keys| generation_after(handshake, keys));
+            return next.into_iter().map(|keys| (Epoch::Traffic, keys)).collect();
+        }
+        Epoch::Plain | Epoch::Session => &[],
     };
-    keys_of(handshake, keys.secret(handshake.client_random.as_ref()?, next.label(side))?)
+    let found = next.iter().filter_map(|&epoch| {
+        let secret = keys.secret(handshake.client_random.as_ref()?, epoch.label(side))?;
+        Some((epoch, keys_of(handshake, secret)?))
+    });
+    found.collect()
+}
+
+/// The first line of an answer in clear, fit to be shown.
+fn status_line(bytes: &[u8]) -> Option<String> {
+    const SHOWN: usize = 80;
+    let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next()?;
+    let is_http = line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"HTTP/"));
+    is_http.then(|| String::from_utf8_lossy(line).chars().filter(|letter| !letter.is_control()).take(SHOWN).collect())
 }
 
 /// Offset in the TCP stream behind a record.

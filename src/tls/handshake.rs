@@ -148,6 +148,25 @@ impl Handshake {
         self.retry_seen
     }
 
+    /// The client's second hello was lost.
+    pub(crate) fn end_retry(&mut self) {
+        self.retry_seen = false;
+    }
+
+    /// True unless the client's hello is known to offer only versions before TLS 1.3.
+    pub(crate) fn may_be_tls13(&self) -> bool {
+        let is_tls13 = |&number: &u16| Suite::of(number).is_some_and(|suite| suite.key_exchange == KeyExchange::Tls13);
+        self.offered_suites.is_empty() || self.offered_suites.iter().any(is_tls13)
+    }
+
+    /// A secret opened a record of this session, which says what a lost ServerHello of TLS 1.3 had said.
+    pub(crate) fn suppose(&mut self, client_random: Random, suite: Suite) {
+        self.client_random = Some(client_random);
+        self.info.version = Some(TLS13);
+        self.info.cipher_suite = Some(suite.number);
+        self.suite = Some(suite);
+    }
+
     /// Hash of the key derivation before TLS 1.3.
     pub fn prf_hash(&self) -> Option<Hash> {
         match self.info.version? {

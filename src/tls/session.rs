@@ -14,29 +14,41 @@ use super::record::RecordReader;
 /// their own stamps, once the secrets are there.
 pub struct Session {
     readers: [RecordReader; 2],
+    /// Sides of which something came, or was lost.
+    begun: [bool; 2],
     core: Core,
 }
 
 impl Session {
     /// A session of which nothing is known.
     pub fn new(limits: &Limits, budget: &Budget) -> Self {
-        Self { readers: [RecordReader::new(budget), RecordReader::new(budget)], core: Core::new(limits, budget) }
+        Self {
+            readers: [RecordReader::new(budget), RecordReader::new(budget)],
+            begun: [false; 2],
+            core: Core::new(limits, budget),
+        }
     }
 
     /// Takes one event of the TCP stream. What goes to `out` is told with the side that TLS knows it by: the client is who
     /// sent the ClientHello.
     pub fn push(&mut self, side: Side, event: StreamEvent<'_>, keys: &KeyLog, out: Sink<'_>) {
         let [client, server] = &mut self.readers;
+        let [client_begun, server_begun] = &mut self.begun;
         let reader = if side == Side::Client { client } else { server };
         let core = &mut self.core;
+        let is_first = !std::mem::replace(if side == Side::Client { client_begun } else { server_begun }, true);
         match event {
             StreamEvent::Data(chunk) => {
+                core.hear(side, chunk.data, chunk.span.first);
                 let wants_bodies = core.wants_bodies(side, keys);
                 reader.push(chunk.data, chunk.span, chunk.offset, wants_bodies, &mut |piece| {
                     core.take_piece(side, piece, keys, out);
                 });
             }
             StreamEvent::Gap { len, stamp } => {
+                if is_first {
+                    core.miss_start();
+                }
                 reader.gap(len, stamp, &mut |piece| core.take_piece(side, piece, keys, out));
             }
             StreamEvent::Fin(stamp) => core.take_fin(side, stamp, out),
