@@ -45,6 +45,8 @@ kinds! {
     ChunkMalformed = "chunk-malformed", "The chunked coding of a body is broken";
     BodyCutShort = "body-cut-short", "A body ended before its stated length";
     ResponseWithoutRequest = "response-without-request", "A response whose request is not in the capture";
+    ResponseLost = "response-lost", "The response is not in the capture: its bytes were lost";
+    PairingUnsure = "pairing-unsure", "Bytes are missing: the response may belong to another request of the connection";
     ResponseEarly = "response-early", "The response began before the request was complete";
     GarbageSkipped = "garbage-skipped", "Bytes between messages that are no message";
     TooManyExchanges = "too-many-exchanges", "More exchanges open on one connection than are followed";

@@ -6,7 +6,7 @@ use super::{Dns, DnsStream, Lookup};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::net::{Endpoint, Packet, Transport};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 const SECOND: i64 = 1_000_000_000;
 const A: u16 = 1;
@@ -340,7 +340,7 @@ fn feed(stream: &mut DnsStream, side: Side, bytes: &[u8], sizes: &mut dyn FnMut(
     while at < bytes.len() {
         let end = (at + sizes().max(1)).min(bytes.len());
         let span = Span::of(stamp(1000), false);
-        let chunk = Chunk { data: &bytes[at..end], span, offset: at as u64 };
+        let chunk = Chunk { data: &bytes[at..end], span, offset: at as u64, position: Position::default() };
         stream.push(side, StreamEvent::Data(chunk), &mut |lookup| out.push(lookup));
         at = end;
     }

@@ -6,7 +6,7 @@ use super::Options;
 use crate::base::{Anomalies, Budget, Lease, Span, Spool, Stamp, Timestamp};
 use crate::exchange::{Exchange, Tracker};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, Protocol, StreamId, Upgrade};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 use crate::tls::{self, KeyLog, Probe, TlsInfo};
 
 /// What all layers of a shard share while one event passes through them.
@@ -54,6 +54,7 @@ struct Held {
     data: Vec<u8>,
     span: Span,
     offset: u64,
+    position: Position,
 }
 
 /// How many bytes of one side wait for a word of the other.
@@ -122,8 +123,9 @@ impl Layer {
                     Probe::Yes => true,
                     Probe::No => false,
                     Probe::More => {
-                        let Chunk { data, span, offset } = chunk;
-                        return waiting.hold(Held { side, data: data.to_vec(), span, offset }, shared.budget);
+                        let Chunk { data, span, offset, position } = chunk;
+                        let held = Held { side, data: data.to_vec(), span, offset, position };
+                        return waiting.hold(held, shared.budget);
                     }
                 };
                 self.decide(is_tls, shared, done);
@@ -149,8 +151,8 @@ impl Layer {
                     self.pass(side, StreamEvent::Gap { len, stamp }, shared, done);
                 }
             }
-            for Held { side, data, span, offset } in held {
-                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset }), shared, done);
+            for Held { side, data, span, offset, position } in held {
+                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset, position }), shared, done);
             }
         }
     }

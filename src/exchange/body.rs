@@ -262,7 +262,8 @@ mod tests {
         for piece in pieces {
             match piece {
                 Some(data) => {
-                    let chunk = Chunk { data, span: Span::default(), offset: 0 };
+                    let chunk =
+                        Chunk { data, span: Span::default(), offset: 0, position: crate::tcp::Position::default() };
                     collector.push(&chunk, &mut spool, &mut |_, _| {});
                 }
                 None => collector.lose(10, Span::default(), &mut spool),

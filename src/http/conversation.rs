@@ -272,8 +272,7 @@ impl Detection {
         }
         let mut rest = chunk;
         while let Some(end) = memchr(b'\n', rest.data) {
-            rest.data = rest.data.get(end + 1..).unwrap_or_default();
-            rest.offset = rest.offset.saturating_add(end as u64 + 1);
+            rest = rest.from(end + 1);
             let found = detect::start(rest.data, false);
             if found != Start::No && !rest.data.is_empty() {
                 self.held.push(side, StreamEvent::Data(rest));

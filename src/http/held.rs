@@ -1,7 +1,7 @@
 //! Stream events kept until it is known what they are.
 
 use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 /// Owned copies of stream events, in order of arrival.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ enum HeldEvent {
         end: usize,
         span: Span,
         offset: u64,
+        position: Position,
     },
     Gap {
         len: u64,
@@ -44,7 +45,12 @@ impl Held {
                 if let Some(bytes) = self.bytes_of.get_mut(side.index()) {
                     *bytes += chunk.data.len();
                 }
-                HeldEvent::Data { end: self.bytes.len(), span: chunk.span, offset: chunk.offset }
+                HeldEvent::Data {
+                    end: self.bytes.len(),
+                    span: chunk.span,
+                    offset: chunk.offset,
+                    position: chunk.position,
+                }
             }
             StreamEvent::Gap { len, stamp } => HeldEvent::Gap { len, stamp },
             StreamEvent::Fin(stamp) => HeldEvent::Fin(stamp),
@@ -108,10 +114,10 @@ impl Held {
         let mut start = 0;
         for &(side, event) in &self.events {
             let event = match event {
-                HeldEvent::Data { end, span, offset } => {
+                HeldEvent::Data { end, span, offset, position } => {
                     let data = self.bytes.get(start..end).unwrap_or_default();
                     start = end;
-                    StreamEvent::Data(Chunk { data, span, offset })
+                    StreamEvent::Data(Chunk { data, span, offset, position })
                 }
                 HeldEvent::Gap { len, stamp } => StreamEvent::Gap { len, stamp },
                 HeldEvent::Fin(stamp) => StreamEvent::Fin(stamp),

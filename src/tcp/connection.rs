@@ -1,10 +1,11 @@
 //! One TCP connection: two halves, and what each says about the other.
 
 use super::ends::Ends;
-use super::event::{Chunk, Side, StreamEvent};
+use super::event::{Chunk, Position, Side, StreamEvent};
 use super::facts::Facts;
-use super::half::{Arrival, Fin, Half, Place};
+use super::half::{Arrival, Fin, Half, Place, Start};
 use super::padding::{self, Padding, Told};
+use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
@@ -36,6 +37,8 @@ struct Segment<'a> {
 pub(super) struct Connection {
     pub(super) facts: Facts,
     halves: [Half; 2],
+    /// Offset behind what was handed on of each side.
+    told: [u64; 2],
     /// Packets so far; wraps.
     packets: u32,
     /// An answer with other numbers to a SYN that was not seen: it opens another connection once it is acknowledged.
@@ -57,6 +60,8 @@ struct Teller<'t, 's> {
     facts: &'t mut Facts,
     slot: Slot,
     side: Side,
+    /// Offset behind what was handed on of each side.
+    told: &'t mut [u64; 2],
     rules: &'t Rules,
     out: &'t mut Sink<'s>,
 }
@@ -65,7 +70,10 @@ impl Teller<'_, '_> {
     fn tell(&mut self, event: StreamEvent<'_>) {
         let side = self.side.index();
         match event {
-            StreamEvent::Data(chunk) => self.facts.bytes[side] += chunk.data.len() as u64,
+            StreamEvent::Data(chunk) => {
+                self.facts.bytes[side] += chunk.data.len() as u64;
+                self.told[side] = chunk.offset + chunk.data.len() as u64;
+            }
             StreamEvent::Gap { len, stamp } => {
                 self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
                 // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
@@ -73,10 +81,12 @@ impl Teller<'_, '_> {
                     let mut left = len;
                     while left > 0 {
                         let data = &NULS[..NULS.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-                        let offset = self.facts.bytes[side] + self.facts.loss[side].lost_bytes;
+                        let offset = self.told[side];
+                        self.told[side] += data.len() as u64;
                         self.facts.loss[side].lost_bytes += data.len() as u64;
                         left -= data.len() as u64;
-                        let chunk = Chunk { data, span: Span::of(stamp, false), offset };
+                        let position = Position { sent: offset, acked: 0 };
+                        let chunk = Chunk { data, span: Span::of(stamp, false), offset, position };
                         (self.out)(self.slot, self.facts, TcpEvent::Stream(self.side, StreamEvent::Data(chunk)));
                     }
                     return;
@@ -92,7 +102,8 @@ impl Teller<'_, '_> {
 /// Runs `$body` with `$emit` as the sink of `$side`.
 macro_rules! telling {
     ($self:ident, $side:expr, $slot:expr, $rules:expr, $out:expr, |$emit:ident| $body:expr) => {{
-        let mut teller = Teller { facts: &mut $self.facts, slot: $slot, side: $side, rules: $rules, out: &mut *$out };
+        let (facts, told) = (&mut $self.facts, &mut $self.told);
+        let mut teller = Teller { facts, told, slot: $slot, side: $side, rules: $rules, out: &mut *$out };
         let $emit = &mut |event: StreamEvent<'_>| teller.tell(event);
         $body
     }};
@@ -134,7 +145,7 @@ impl Connection {
             anomalies,
         };
         let halves = [Half::new(budget.lease()), Half::new(budget.lease())];
-        Self { facts, halves, packets: 0, answer: None, leftover: None }
+        Self { facts, halves, told: [0; 2], packets: 0, answer: None, leftover: None }
     }
 
     /// The side that sent this packet.
@@ -150,9 +161,9 @@ impl Connection {
         }
         let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
         if header.flags.has(TcpFlags::ACK) {
-            return ours.is_started && !ours.is_syn_of(header.sequence) && !theirs.is_started;
+            return ours.is_started() && !ours.is_syn_of(header.sequence) && !theirs.is_started();
         }
-        match ours.is_started {
+        match ours.is_started() {
             true => !ours.is_syn_of(header.sequence) || ours.fin.is_some(),
             // The other side may have answered this SYN already (capture out of order), or have sent its own at the same time.
             false => theirs.has_ack && theirs.last_ack != header.sequence.wrapping_add(1),
@@ -165,7 +176,7 @@ impl Connection {
         header.flags.has(TcpFlags::SYN)
             && header.flags.has(TcpFlags::ACK)
             && !header.flags.has(TcpFlags::RST)
-            && [ours, theirs].iter().all(|half| half.is_started)
+            && [ours, theirs].iter().all(|half| half.is_started())
             && !ours.is_syn_of(header.sequence)
             && !theirs.is_syn_of(header.acknowledgment.wrapping_sub(1))
             && !ours.is_blank()
@@ -241,13 +252,13 @@ impl Connection {
         if !self.begin(side, &segment, rules) {
             return None;
         }
-        let after = self.acknowledge(side, &segment, rules);
+        let link = self.acknowledge(side, &segment, rules);
         let half = &mut self.halves[side.index()];
         if padding::may_pad(packet, header, half) {
             let (len, Segment { stamp, selected, .. }) = (segment.data.len(), segment);
-            half.padding.get_or_insert_with(|| Box::new(Padding { header: *header, len, stamp, selected, after }));
+            half.padding.get_or_insert_with(|| Box::new(Padding { header: *header, len, stamp, selected, link }));
         } else {
-            self.take(slot, side, &segment, after, rules, out);
+            self.take(slot, side, &segment, link, rules, out);
         }
         self.settle(slot, segment.stamp, rules, out);
         self.halves.iter().all(|half| half.fin_told).then_some(CloseReason::Finished)
@@ -283,10 +294,10 @@ impl Connection {
     /// Takes what was held as it may be padding: the zeros, or only the FIN.
     fn take_padding(&mut self, slot: Slot, side: Side, are_bytes: bool, rules: &Rules, out: &mut Sink<'_>) {
         let Some(padding) = self.halves[side.index()].padding.take() else { return };
-        let Padding { header, len, stamp, selected, after } = *padding;
+        let Padding { header, len, stamp, selected, link } = *padding;
         let data = if are_bytes { NULS.get(..len).unwrap_or_default() } else { &[] };
         let segment = Segment { header, data, cut: 0, stamp, selected };
-        self.take(slot, side, &segment, after, rules, out);
+        self.take(slot, side, &segment, link, rules, out);
     }
 
     /// Counts bytes that have no place in the stream.
@@ -343,8 +354,8 @@ impl Connection {
         let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
         let header = &segment.header;
         let answers = header.flags.has(TcpFlags::ACK)
-            && (!theirs.is_started || theirs.offset(header.acknowledgment).unsigned_abs() <= theirs.high + 1);
-        let is_plausible = if ours.is_started {
+            && (!theirs.is_started() || theirs.offset(header.acknowledgment).unsigned_abs() <= theirs.high + 1);
+        let is_plausible = if ours.is_started() {
             // A closed port answers a repeated SYN with sequence number 0.
             ours.is_reset_plausible(header.sequence) || (ours.is_blank() && answers)
         } else {
@@ -367,31 +378,31 @@ impl Connection {
         let now = segment.stamp;
         let (ours, theirs) = pair(&mut self.halves, side);
         if !is_syn {
-            if !ours.is_started {
+            if !ours.is_started() {
                 // The first segment seen may ask whether the other side is alive: its byte is an old one.
                 let is_probe = theirs.has_ack
                     && header.sequence.wrapping_add(1) == theirs.last_ack
                     && segment.data.len() <= 1
                     && !header.flags.has(TcpFlags::FIN);
-                ours.start(header.sequence.wrapping_add(u32::from(is_probe)), false);
+                ours.show(header.sequence.wrapping_add(u32::from(is_probe)), &rules.limits);
             } else {
                 ours.settle_start(header.sequence);
                 if !segment.data.is_empty() {
                     ours.move_start(header.sequence);
                 }
             }
-            if is_ack && theirs.is_started {
+            if is_ack && theirs.is_started() {
                 theirs.settle_start(header.acknowledgment);
             }
-        } else if !ours.is_started {
-            ours.start(header.sequence.wrapping_add(1), true);
+        } else if !ours.is_started() {
+            ours.start(header.sequence.wrapping_add(1), Start::Syn);
             ours.time_syn(Some(now.time));
         } else if ours.is_syn_of(header.sequence) {
-            if ours.has_syn {
+            if ours.has_syn() {
                 ours.time_syn(None);
                 self.facts.loss[side.index()].retransmissions += 1;
             }
-            self.halves[side.index()].has_syn = true;
+            self.halves[side.index()].confirm_syn();
         } else if ours.is_blank()
             && is_ack
             && theirs.is_syn_of(header.acknowledgment.wrapping_sub(1))
@@ -408,19 +419,18 @@ impl Connection {
             self.facts.opened = self.facts.opened.or(Some(now));
             self.facts.roles_known = true;
         }
-        let knows_handshake = self.facts.opened.is_some() || self.halves[Side::Server.index()].has_syn;
+        let knows_handshake = self.facts.opened.is_some() || self.halves[Side::Server.index()].has_syn();
         if side == Side::Client && !is_syn && is_ack && knows_handshake && self.facts.established.is_none() {
             self.facts.established = Some(now);
         }
         true
     }
 
-    /// Takes what the segment says about the other side's stream. Returns up to where that stream must have been handed on
-    /// before this segment's bytes may follow.
-    fn acknowledge(&mut self, side: Side, segment: &Segment<'_>, rules: &Rules) -> u64 {
+    /// Takes what the segment says about the other side's stream, and what that means for the segment's own bytes.
+    fn acknowledge(&mut self, side: Side, segment: &Segment<'_>, rules: &Rules) -> Link {
         let header = &segment.header;
         if !header.flags.has(TcpFlags::ACK) {
-            return 0;
+            return Link::default();
         }
         let (ours, theirs) = pair(&mut self.halves, side);
         let is_plain = segment.data.is_empty()
@@ -442,13 +452,16 @@ impl Connection {
         ours.last_ack = header.acknowledgment;
         ours.has_ack = true;
         ours.window = header.window;
-        let (mut after, mut is_outside) = (0, false);
-        if theirs.is_started {
+        let is_reset = header.flags.has(TcpFlags::RST);
+        if !theirs.is_placed() && !is_reset {
+            theirs.start(header.acknowledgment, Start::Heard);
+        }
+        let (mut link, mut is_outside) = (Link::default(), false);
+        if theirs.is_placed() {
             let from = ours.offset(header.sequence).max(ours.high as i64);
             match theirs.acknowledge(header.acknowledgment, from, segment.stamp.time, &rules.limits) {
-                Some(at) if theirs.is_behind() => after = at,
-                Some(_) => {}
-                None => is_outside = true,
+                Some(acked) => link = Link { after: if theirs.is_behind() { acked } else { 0 }, acked },
+                None => is_outside = theirs.is_started(),
             }
         }
         let legs = [ours.leg, theirs.leg];
@@ -463,11 +476,11 @@ impl Connection {
         if is_outside {
             self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
         }
-        after
+        link
     }
 
     /// Takes the segment's bytes, and its FIN.
-    fn take(&mut self, slot: Slot, side: Side, segment: &Segment<'_>, after: u64, rules: &Rules, out: &mut Sink<'_>) {
+    fn take(&mut self, slot: Slot, side: Side, segment: &Segment<'_>, link: Link, rules: &Rules, out: &mut Sink<'_>) {
         let header = &segment.header;
         let is_fin = header.flags.has(TcpFlags::FIN);
         let (ours, theirs) = pair(&mut self.halves, side);
@@ -503,12 +516,14 @@ impl Connection {
             let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
             data = data.get(..room).unwrap_or(data);
         }
-        let (after, fin_after) = (ours.wait(at.max(ours.assembler.next()), after), ours.wait(end, after));
+        let first_new = at.max(ours.assembler.next());
+        let fin_after = ours.wait(end, link.after);
+        let link = Link { after: ours.wait(first_new, link.after), acked: ours.wait(first_new, link.acked) };
         let mut differs = false;
         if end > at {
             let cut = end.saturating_sub(at + data.len() as u64);
             let span = Span::of(segment.stamp, segment.selected);
-            let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, after, emit));
+            let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, link, emit));
             differs = stored.differs;
             let loss = &mut self.facts.loss[side.index()];
             match ours.account(at, end, stored.fresh, is_asked, segment.stamp.time, self.facts.rtt) {
@@ -560,7 +575,7 @@ impl Connection {
             let mut moved = false;
             for side in Side::BOTH {
                 let (ours, theirs) = pair(&mut self.halves, side);
-                let (reached, floor) = (theirs.reached(), theirs.assembler.clock());
+                let (reached, floor) = (theirs.reached(), theirs.assembler.read());
                 moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, floor, emit));
             }
             if !moved && !self.untie(slot, rules, out) {
@@ -577,7 +592,7 @@ impl Connection {
         let (side, after) =
             if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
         let half = &mut self.halves[side.index()];
-        let floor = half.assembler.clock();
+        let floor = half.assembler.read();
         telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, floor, emit))
     }
 }

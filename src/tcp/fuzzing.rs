@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Chunk, Connections, Side, StreamEvent, TcpEvent, TcpOptions};
+use super::{Chunk, Connections, Position, Side, StreamEvent, TcpEvent, TcpOptions};
 use crate::base::fuzzing::{Dice, pieces};
 use crate::base::{Budget, FrameNumber, Limits, Reader, Span, Stamp, Timestamp};
 use crate::net::{Endpoint, Packet, TcpFlags, TcpHeader, Transport};
@@ -87,6 +87,7 @@ pub fn play(script: &[u8], mut dice: Option<Dice>, each: &mut dyn FnMut(u8, Side
         if over.contains(&(stream, side)) {
             continue;
         }
+        let acked = offsets.get(&(stream, side.other())).copied().unwrap_or_default();
         let offset = offsets.entry((stream, side)).or_default();
         match what {
             What::Data(mut data) => {
@@ -96,7 +97,8 @@ pub fn play(script: &[u8], mut dice: Option<Dice>, each: &mut dyn FnMut(u8, Side
                 };
                 for cut in cuts.into_iter().filter(|&cut| cut > 0) {
                     let (piece, rest) = data.split_at(cut);
-                    let chunk = Chunk { data: piece, span: Span::of(stamp, false), offset: *offset };
+                    let position = Position { sent: *offset, acked };
+                    let chunk = Chunk { data: piece, span: Span::of(stamp, false), offset: *offset, position };
                     *offset += cut as u64;
                     each(stream, side, StreamEvent::Data(chunk));
                     data = rest;

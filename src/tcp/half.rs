@@ -3,17 +3,31 @@
 use super::ends::Stream;
 use super::event::StreamEvent;
 use super::padding::Padding;
-use super::reassembly::{Assembler, Out, Stored};
+use super::reassembly::{Assembler, Link, Out, Stored};
 use crate::base::{Lease, Limits, Span, Stamp, Timestamp};
 
 /// Segments in a row that must agree before a stream follows them to a place far off.
 const AGREEING: u8 = 3;
 /// Distance from an unbelieved stretch at which an acknowledgment speaks for it.
 const NEAR: u32 = 1 << 20;
-/// Distance before a start that was only guessed at which data moves the start back.
-const START_SLACK: u32 = 1 << 16;
+/// Offset of a start that was only guessed: earlier data may come later in the capture, and moves the start back by this at most.
+const ROOM_BEFORE: u32 = 1 << 16;
 
-/// What one side sends. Sequence numbers become 64-bit offsets: 0 is the byte after the SYN, or the first one seen.
+/// How the start of a stream is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Not at all.
+    Unknown,
+    /// From what the other side acknowledged; the side itself has not been seen.
+    Heard,
+    /// From the first segment seen.
+    Seen,
+    /// From the SYN.
+    Syn,
+}
+
+/// What one side sends. Sequence numbers become 64-bit offsets: 0 is the byte after the SYN; where no SYN was seen, the start is
+/// at [`ROOM_BEFORE`].
 #[derive(Debug)]
 pub(super) struct Half {
     pub(super) assembler: Assembler,
@@ -31,10 +45,9 @@ pub(super) struct Half {
     pub(super) repeated_acks: u8,
     /// The side's last window field.
     pub(super) window: u16,
-    /// True once `base` is known.
-    pub(super) is_started: bool,
-    /// True when a SYN told `base`.
-    pub(super) has_syn: bool,
+    start: Start,
+    /// Offset at which the stream begins.
+    origin: u64,
     /// True once `last_ack` is known.
     pub(super) has_ack: bool,
     /// True when the last segment only asked whether the other side is alive (RFC 9293 §3.8.4).
@@ -114,8 +127,8 @@ impl Half {
             last_ack: 0,
             repeated_acks: 0,
             window: 0,
-            is_started: false,
-            has_syn: false,
+            start: Start::Unknown,
+            origin: 0,
             has_ack: false,
             is_probing: false,
             fin_told: false,
@@ -131,49 +144,93 @@ impl Half {
         }
     }
 
-    /// The stream begins at this sequence number.
-    pub(super) fn start(&mut self, sequence: u32, by_syn: bool) {
-        self.base = sequence;
-        self.is_started = true;
-        self.has_syn = by_syn;
+    /// The stream begins at this sequence number. Nothing of it may have been handed on.
+    pub(super) fn start(&mut self, sequence: u32, start: Start) {
+        let origin = if start == Start::Syn { 0 } else { ROOM_BEFORE };
+        self.base = sequence.wrapping_sub(origin);
+        self.start = start;
+        self.acked = 0;
+        self.acked_at = 0;
+        self.begin_at(origin.into());
+    }
+
+    fn begin_at(&mut self, origin: u64) {
+        self.origin = origin;
+        self.high = origin;
+        self.assembler.begin_at(origin);
+    }
+
+    /// A segment of this side, no SYN, which begins at this sequence number, shows the stream for the first time. What the other
+    /// side acknowledged before told where it begins, unless that cannot be.
+    pub(super) fn show(&mut self, sequence: u32, limits: &Limits) {
+        let window = i64::try_from(limits.tcp_window).unwrap_or(i64::MAX);
+        let is_believed = self.start == Start::Heard
+            && (self.origin as i64 - i64::from(ROOM_BEFORE)..=self.front() as i64 + window)
+                .contains(&self.offset(sequence));
+        if is_believed {
+            self.start = Start::Seen;
+        } else {
+            self.start(sequence, Start::Seen);
+        }
+    }
+
+    /// True once a segment of this side was seen.
+    pub(super) fn is_started(&self) -> bool {
+        matches!(self.start, Start::Seen | Start::Syn)
+    }
+
+    /// True when anything tells where the stream begins.
+    pub(super) fn is_placed(&self) -> bool {
+        self.start != Start::Unknown
+    }
+
+    /// True when the SYN was seen.
+    pub(super) fn has_syn(&self) -> bool {
+        self.start == Start::Syn
+    }
+
+    /// The SYN was seen after all, and belongs to the stream that is known.
+    pub(super) fn confirm_syn(&mut self) {
+        self.start = Start::Syn;
     }
 
     /// Another SYN answers for the side: until the other side acknowledges one of them, both may count.
     pub(super) fn start_again(&mut self, sequence: u32) {
-        self.rival = Some(self.base);
-        self.start(sequence, true);
+        self.rival = Some(self.base.wrapping_add(self.origin as u32));
+        self.start(sequence, Start::Syn);
     }
 
     /// Settles which of two starts counts: the one that this number, of the next byte or an acknowledgment, is of.
     pub(super) fn settle_start(&mut self, number: u32) {
         if let Some(rival) = self.rival.take()
             && self.is_blank()
-            && number.wrapping_sub(rival) < number.wrapping_sub(self.base)
+            && number.wrapping_sub(rival) < number.wrapping_sub(self.base.wrapping_add(self.origin as u32))
         {
-            self.start(rival, true);
+            self.start(rival, Start::Syn);
         }
     }
 
     /// True when the other side has acknowledged the start that counts now.
     pub(super) fn is_acknowledged_by(&self, theirs: &Half) -> bool {
-        self.rival.is_none() && theirs.has_ack && theirs.last_ack == self.base
+        self.rival.is_none() && theirs.has_ack && theirs.last_ack == self.base.wrapping_add(self.origin as u32)
     }
 
     /// Where the stream began and ended, as far as that is known.
     pub(super) fn ends(&self) -> Option<Stream> {
         let end = self.fin.as_ref().map_or(self.front(), |fin| fin.offset.saturating_add(1));
-        let (first, next) = (self.base.wrapping_sub(1), self.base.wrapping_add(end as u32));
-        self.is_started.then_some(Stream { first, next })
+        let first = self.base.wrapping_add(self.origin as u32).wrapping_sub(1);
+        let next = self.base.wrapping_add(end as u32);
+        self.is_started().then_some(Stream { first, next })
     }
 
     /// True when a SYN with this sequence number belongs to the stream that is known.
     pub(super) fn is_syn_of(&self, sequence: u32) -> bool {
-        self.is_started && sequence.wrapping_add(1) == self.base
+        self.is_started() && sequence.wrapping_add(1) == self.base.wrapping_add(self.origin as u32)
     }
 
     /// True when nothing but the start is known.
     pub(super) fn is_blank(&self) -> bool {
-        self.high == 0 && self.assembler.next() == 0 && self.fin.is_none()
+        self.high == self.origin && self.assembler.next() == self.origin && self.fin.is_none()
     }
 
     /// Offset of a sequence number, taking the nearest of all it could mean.
@@ -204,9 +261,9 @@ impl Half {
         let is_repeated = self.stray.agreeing > 0 && self.stray.next == sequence.wrapping_add(len);
         if is_repeated && self.is_blank() {
             // Something on the way renumbers the stream but not its SYN: the first bytes are believed when they come again.
-            self.start(sequence, false);
-            (self.stray.agreeing, self.acked) = (0, 0);
-            return Place::At(0);
+            self.start(sequence, Start::Seen);
+            self.stray.agreeing = 0;
+            return Place::At(self.origin as i64);
         }
         let agrees = self.stray.agreeing > 0 && self.stray.next == sequence;
         let agreeing = if agrees { self.stray.agreeing.saturating_add(1) } else { 1 };
@@ -262,7 +319,7 @@ impl Half {
 
     /// True when acknowledged bytes have not been handed on yet.
     pub(super) fn is_behind(&self) -> bool {
-        self.assembler.next() < self.received()
+        self.is_started() && self.assembler.next() < self.received()
     }
 
     /// Up to where answers to this stream may be handed on.
@@ -276,16 +333,12 @@ impl Half {
     }
 
     /// Data before a start that was only guessed: moves the start back, when nothing was handed on yet.
-    pub(super) fn move_start(&mut self, sequence: u32) -> bool {
-        let before = self.base.wrapping_sub(sequence);
-        if self.has_syn || !self.is_blank() || before == 0 || before > START_SLACK {
-            return false;
+    pub(super) fn move_start(&mut self, sequence: u32) {
+        let at = self.offset(sequence);
+        let is_earlier = !self.has_syn() && self.is_blank() && (0..self.origin as i64).contains(&at);
+        if is_earlier {
+            self.begin_at(at as u64);
         }
-        self.base = sequence;
-        if self.acked > 0 {
-            self.acked += u64::from(before);
-        }
-        true
     }
 
     /// Keeps the account of what was sent: `at..end` was seen, of which `fresh` bytes were new; `is_asked` tells that the
@@ -326,21 +379,21 @@ impl Half {
     }
 
     /// Hands on or holds the bytes of one segment, and notes those that were cut off. Returns what was new.
-    pub(super) fn take(&mut self, at: u64, data: &[u8], cut: u64, span: Span, after: u64, out: &mut Out<'_>) -> Stored {
+    pub(super) fn take(&mut self, at: u64, data: &[u8], cut: u64, span: Span, link: Link, out: &mut Out<'_>) -> Stored {
         if self.fin_told {
             return Stored { fresh: 0, differs: false };
         }
         let before = self.assembler.next();
-        let taken = if after == 0 { self.assembler.hand_on(at, data, span, out) } else { 0 };
+        let taken = if link.after == 0 { self.assembler.hand_on(at, data, span, link.acked, out) } else { 0 };
         let mut stored = Stored { fresh: self.assembler.next() - before, differs: false };
         if let Some(rest) = data.get(taken..)
             && !rest.is_empty()
         {
-            let held = self.assembler.store(at.saturating_add(taken as u64), rest, span, after);
+            let held = self.assembler.store(at.saturating_add(taken as u64), rest, span, link);
             stored = Stored { fresh: stored.fresh + held.fresh, differs: held.differs };
         }
         if cut > 0 {
-            self.assembler.store_lost(at.saturating_add(data.len() as u64), cut, span, after);
+            self.assembler.store_lost(at.saturating_add(data.len() as u64), cut, span, link);
         }
         stored
     }

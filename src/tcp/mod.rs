@@ -12,6 +12,6 @@ mod padding;
 pub mod reassembly;
 
 pub use connections::{CloseReason, Connections, Sink, Slot, TcpEvent, TcpOptions};
-pub use event::{Chunk, Side, StreamEvent};
+pub use event::{Chunk, Position, Side, StreamEvent};
 pub use facts::{Facts, Loss};
 pub use reassembly::{Assembler, Stored};

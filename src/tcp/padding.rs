@@ -4,6 +4,7 @@
 //! the sender's sequence number does not move, and nobody acknowledges the zeros.
 
 use super::half::Half;
+use super::reassembly::Link;
 use crate::base::Stamp;
 use crate::net::{Packet, TcpFlags, TcpHeader};
 
@@ -18,7 +19,7 @@ pub(super) struct Padding {
     pub(super) stamp: Stamp,
     pub(super) selected: bool,
     /// What it had acknowledged, as for data.
-    pub(super) after: u64,
+    pub(super) link: Link,
 }
 
 /// What a later packet says about it.

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::event::{Chunk, StreamEvent};
+use super::event::{Chunk, Position, StreamEvent};
 use crate::base::{Lease, Span, Stamp, Timestamp};
 
 /// Where an [`Assembler`] hands on: only `Data` and `Gap` come out of it.
@@ -31,6 +31,8 @@ pub struct Assembler {
     next: u64,
     /// No later byte carries an earlier time.
     clock: Timestamp,
+    /// Time of the last byte handed on; that of gaps does not count.
+    read: Timestamp,
     lease: Lease,
     /// Most streams never have a hole, so they do not pay for one.
     held: Option<Box<Held>>,
@@ -47,7 +49,16 @@ struct Held {
 struct Piece {
     content: Content,
     span: Span,
-    after: u64,
+    link: Link,
+}
+
+/// What a segment says about the other direction; all zeros in a stream of QUIC.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Link {
+    /// Up to where the other direction must have been handed on before the segment's bytes may follow; 0 for no wait.
+    pub after: u64,
+    /// What the segment acknowledged of the other direction.
+    pub acked: u64,
 }
 
 #[derive(Debug)]
@@ -69,28 +80,34 @@ pub struct Stored {
 impl Assembler {
     /// A stream at offset 0. `lease` is to be empty; it will hold what the stream buffers.
     pub fn new(lease: Lease) -> Self {
-        Self { next: 0, clock: Timestamp(i64::MIN), lease, held: None }
+        Self { next: 0, clock: Timestamp(i64::MIN), read: Timestamp(i64::MIN), lease, held: None }
+    }
+
+    /// The stream begins at this offset. Nothing of it may have been taken in.
+    pub fn begin_at(&mut self, offset: u64) {
+        self.next = offset;
     }
 
     /// Takes a stretch and hands on all that is now in order.
     pub fn push(&mut self, offset: u64, data: &[u8], span: Span, out: &mut Out<'_>) -> Stored {
         let before = self.next;
-        let taken = self.hand_on(offset, data, span, out);
+        let taken = self.hand_on(offset, data, span, 0, out);
         let mut stored = Stored { fresh: self.next - before, differs: false };
         if let Some(rest) = data.get(taken..)
             && !rest.is_empty()
         {
-            let later = self.store(offset.saturating_add(taken as u64), rest, span, 0);
+            let later = self.store(offset.saturating_add(taken as u64), rest, span, Link::default());
             stored = Stored { fresh: stored.fresh + later.fresh, differs: later.differs };
         }
         self.pop(u64::MAX, Timestamp(i64::MIN), out);
         stored
     }
 
-    /// Hands on the leading part of a stretch if it is next in order, without copying. Returns how many bytes of `data` are
-    /// settled: handed on now or earlier. The rest belongs to [`Self::store`], and what it set free comes with [`Self::pop`].
+    /// Hands on the leading part of a stretch if it is next in order, without copying; its segment acknowledged `acked`. Returns
+    /// how many bytes of `data` are settled: handed on now or earlier. The rest belongs to [`Self::store`], and what it set free
+    /// comes with [`Self::pop`].
     #[inline]
-    pub fn hand_on(&mut self, offset: u64, data: &[u8], span: Span, out: &mut Out<'_>) -> usize {
+    pub fn hand_on(&mut self, offset: u64, data: &[u8], span: Span, acked: u64, out: &mut Out<'_>) -> usize {
         let Some(old) = self.next.checked_sub(offset) else { return 0 };
         let old = usize::try_from(old).unwrap_or(usize::MAX).min(data.len());
         let room = match &self.held {
@@ -99,21 +116,20 @@ impl Assembler {
         };
         let len = usize::try_from(room.min(u64::MAX - self.next)).unwrap_or(usize::MAX).min(data.len() - old);
         if len > 0 {
-            self.emit(&data[old..old + len], span, Timestamp(i64::MIN), out);
+            self.emit(&data[old..old + len], span, acked, Timestamp(i64::MIN), out);
         }
         old + len
     }
 
-    /// Holds the new bytes of a stretch until [`Self::pop`] hands them on. `after` is a threshold of the owner's choice, which
-    /// `pop` will compare (TCP: what the sender had acknowledged); 0 when there is none.
-    pub fn store(&mut self, offset: u64, data: &[u8], span: Span, after: u64) -> Stored {
-        self.fill(offset, data.len() as u64, Some(data), span, after)
+    /// Holds the new bytes of a stretch until [`Self::pop`] hands them on, which compares `link.after`.
+    pub fn store(&mut self, offset: u64, data: &[u8], span: Span, link: Link) -> Stored {
+        self.fill(offset, data.len() as u64, Some(data), span, link)
     }
 
     /// Notes that `len` bytes at `offset` were on the wire but are not in the capture. They become a gap without any patience,
     /// unless another packet brings them first.
-    pub fn store_lost(&mut self, offset: u64, len: u64, span: Span, after: u64) {
-        self.fill(offset, len, None, span, after);
+    pub fn store_lost(&mut self, offset: u64, len: u64, span: Span, link: Link) {
+        self.fill(offset, len, None, span, link);
     }
 
     /// Hands on held pieces that are in order, as long as their `after` is at most `reached`. Those that had an `after` carry
@@ -125,7 +141,7 @@ impl Assembler {
         let mut moved = false;
         while let Some(held) = &mut self.held {
             let Some(first) = held.pieces.first_entry() else { break };
-            if *first.key() != self.next || first.get().after > reached {
+            if *first.key() != self.next || first.get().link.after > reached {
                 break;
             }
             #[cfg(test)]
@@ -135,8 +151,8 @@ impl Assembler {
             moved = true;
             match piece.content {
                 Content::Bytes(data) => {
-                    let floor = if piece.after > 0 { floor } else { Timestamp(i64::MIN) };
-                    self.emit(&data, piece.span, floor, out);
+                    let floor = if piece.link.after > 0 { floor } else { Timestamp(i64::MIN) };
+                    self.emit(&data, piece.span, piece.link.acked, floor, out);
                 }
                 Content::Lost(len) => self.declare_gap(len, piece.span.last, out),
             }
@@ -175,9 +191,9 @@ impl Assembler {
         self.next
     }
 
-    /// Time of the last byte handed on; no later byte carries an earlier one.
-    pub fn clock(&self) -> Timestamp {
-        self.clock
+    /// Time of the last byte handed on. Gaps do not count: that a hole was given up late says nothing of when its bytes were read.
+    pub fn read(&self) -> Timestamp {
+        self.read
     }
 
     /// `stamp`, but not before the last byte handed on.
@@ -216,7 +232,7 @@ impl Assembler {
     /// When the first held piece is next in order and waits for its `after` only: that threshold, and its stamp.
     pub fn first_waiting(&self) -> Option<(u64, Stamp)> {
         let (&start, piece) = self.held.as_ref()?.pieces.first_key_value()?;
-        (start == self.next).then_some((piece.after, piece.span.first))
+        (start == self.next).then_some((piece.link.after, piece.span.first))
     }
 
     /// End of the last held piece, or the next offset when nothing is held.
@@ -226,13 +242,15 @@ impl Assembler {
     }
 
     #[inline]
-    fn emit(&mut self, data: &[u8], span: Span, floor: Timestamp, out: &mut Out<'_>) {
+    fn emit(&mut self, data: &[u8], span: Span, acked: u64, floor: Timestamp, out: &mut Out<'_>) {
         let first = Stamp { time: span.first.time.max(self.clock).max(floor), ..span.first };
         let last = Stamp { time: span.last.time.max(first.time), ..span.last };
         let offset = self.next;
         self.clock = last.time;
+        self.read = last.time;
         self.next += data.len() as u64;
-        out(StreamEvent::Data(Chunk { data, span: Span { first, last, selected: span.selected }, offset }));
+        let span = Span { first, last, selected: span.selected };
+        out(StreamEvent::Data(Chunk { data, span, offset, position: Position { sent: offset, acked } }));
     }
 
     fn declare_gap(&mut self, len: u64, stamp: Stamp, out: &mut Out<'_>) {
@@ -244,7 +262,7 @@ impl Assembler {
     }
 
     /// Fills the parts of `offset..offset + len` that nothing covers with bytes, or with a note of their loss.
-    fn fill(&mut self, offset: u64, len: u64, data: Option<&[u8]>, span: Span, after: u64) -> Stored {
+    fn fill(&mut self, offset: u64, len: u64, data: Option<&[u8]>, span: Span, link: Link) -> Stored {
         let mut stored = Stored::default();
         // The last offsets are left out so that the end of a piece never overflows.
         let end = offset.saturating_add(len);
@@ -269,7 +287,7 @@ impl Assembler {
                         stored.differs |= ours != Some(theirs);
                     }
                     (Content::Lost(_), Some(theirs)) => {
-                        held.replace_lost(start, at, theirs, span, after);
+                        held.replace_lost(start, at, theirs, span, link);
                         stored.fresh += until - at;
                     }
                     (_, None) => {}
@@ -282,7 +300,7 @@ impl Assembler {
                 Some(bytes) => Content::Bytes(bytes.into()),
                 None => Content::Lost(until - at),
             };
-            held.insert(at, Piece { content, span, after });
+            held.insert(at, Piece { content, span, link });
             stored.fresh += until - at;
             at = until;
         }
@@ -312,7 +330,7 @@ impl Held {
     }
 
     /// Puts bytes into the middle of the lost piece that begins at `start`.
-    fn replace_lost(&mut self, start: u64, at: u64, bytes: &[u8], span: Span, after: u64) {
+    fn replace_lost(&mut self, start: u64, at: u64, bytes: &[u8], span: Span, link: Link) {
         let Some(lost) = self.pieces.remove(&start) else { return };
         let (end, until) = (start + lost.content.len(), at + bytes.len() as u64);
         if start < at {
@@ -321,7 +339,7 @@ impl Held {
         if until < end {
             self.insert(until, Piece { content: Content::Lost(end - until), ..lost });
         }
-        self.insert(at, Piece { content: Content::Bytes(bytes.into()), span, after });
+        self.insert(at, Piece { content: Content::Bytes(bytes.into()), span, link });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
 use self::guess::Guess;
-use super::cipher::Opener;
+use super::cipher::{Opened, Opener};
 use super::failure::Failure;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
 use super::handshake::{Carrier, Handshake, Step, TLS13};
@@ -111,11 +111,10 @@ impl Core {
         self.anomalies.note(kind, Some(stamp), self.anomalies_kept);
     }
 
-    /// Bytes of a side come.
+    /// The first bytes of a side come.
     pub(crate) fn hear(&mut self, tcp_side: Side, first: &[u8], stamp: Stamp) {
-        let heard = self.heard.get_mut(tcp_side.index());
-        if heard.is_none_or(|heard| std::mem::replace(heard, true)) {
-            return;
+        if let Some(heard) = self.heard.get_mut(tcp_side.index()) {
+            *heard = true;
         }
         let is_answer = self.role(tcp_side) == Side::Server && self.handshake.info.version.is_none();
         if let (true, Some(line)) = (is_answer && self.handshake.info.start.is_some(), status_line(first)) {
@@ -392,9 +391,7 @@ impl Core {
                     };
                 }
                 self.settle_loss(side, record, turn, out);
-                let (span, body) = (record.span, &*record.body);
-                let text = body.get(opened.range).unwrap_or_default();
-                self.take_content(side, opened.kind, text, span, keys, out);
+                self.take_content(side, opened, record, keys, out);
             }
             None if half.is_passing_early => {
                 // The server refused early data, so the client sends it again: here it is passed over.
@@ -531,14 +528,16 @@ impl Core {
         out(side, StreamEvent::Gap { len, stamp: loss.stamp });
     }
 
-    fn take_content(&mut self, side: Side, kind: u8, text: &[u8], span: Span, keys: &KeyLog, out: Sink<'_>) {
-        match kind {
+    fn take_content(&mut self, side: Side, opened: Opened, record: &Record<'_>, keys: &KeyLog, out: Sink<'_>) {
+        let (span, position) = (record.span, record.position);
+        let text = record.body.get(opened.range).unwrap_or_default();
+        match opened.kind {
             content::APPLICATION_DATA => {
                 let half = self.half(side);
                 if !text.is_empty() && !half.is_finished && half.is_application() {
                     let offset = half.offset;
                     half.offset = offset.wrapping_add(text.len() as u64);
-                    out(side, StreamEvent::Data(Chunk { data: text, span, offset }));
+                    out(side, StreamEvent::Data(Chunk { data: text, span, offset, position }));
                 }
             }
             content::HANDSHAKE => self.read_messages(side, text, span, keys),

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
-use crate::tcp::Side;
+use crate::tcp::{Position, Side};
 
 use super::record::Record;
 
 /// One thing held back.
 pub(crate) enum Held {
-    Record { kind: u8, version: u16, body: Vec<u8>, span: Span, offset: u64 },
+    Record { kind: u8, version: u16, body: Vec<u8>, span: Span, offset: u64, position: Position },
     Loss(Lost, Stamp),
     Fin(Stamp),
     Reset(Stamp),
@@ -26,8 +26,8 @@ pub(crate) enum Lost {
 
 impl Held {
     pub(crate) fn of(record: &Record<'_>) -> Self {
-        let &Record { kind, version, span, offset, .. } = record;
-        Held::Record { kind, version, body: record.body.to_vec(), span, offset }
+        let &Record { kind, version, span, offset, position, .. } = record;
+        Held::Record { kind, version, body: record.body.to_vec(), span, offset, position }
     }
 
     fn allocated(&self) -> usize {

@@ -87,7 +87,7 @@ pub(crate) fn decrypt_pre_master(keys: &[Arc<RsaPrivateKey>], encrypted: &[u8]) 
 #[cfg(test)]
 mod tests {
     use crate::base::{Budget, Limits, Span};
-    use crate::tcp::{Chunk, Side, StreamEvent};
+    use crate::tcp::{Chunk, Position, Side, StreamEvent};
     use crate::tls::testing::{Conversation, Options, unhex};
     use crate::tls::{Decryption, KeyError, KeyLog, Session};
 
@@ -143,7 +143,12 @@ yiIlfcokg21IaBaeL+eui8Xf7eAdQKZXOvUD1w+V2f0=
             }
         };
         for (side, data) in &made.wire {
-            session.push(*side, StreamEvent::Data(Chunk { data, span: Span::default(), offset: 0 }), keys, &mut out);
+            session.push(
+                *side,
+                StreamEvent::Data(Chunk { data, span: Span::default(), offset: 0, position: Position::default() }),
+                keys,
+                &mut out,
+            );
         }
         session.finish(keys, &mut out);
         (plain, session.info().decryption.clone())

@@ -1,6 +1,7 @@
 //! A TCP stream becomes TLS records, with an answer to lost bytes.
 
 use crate::base::{Budget, Lease, Span, Stamp, Timestamp};
+use crate::tcp::{Chunk, Position};
 
 /// Content types of records in the IANA registry.
 #[allow(missing_docs, reason = "the names of the registry")]
@@ -36,8 +37,10 @@ pub(crate) struct Record<'a> {
     pub body: &'a mut [u8],
     /// First stamp that of the header, last that of the last byte.
     pub span: Span,
-    /// Offset of the header in the TCP stream.
+    /// Offset of the header in the stream.
     pub offset: u64,
+    /// Where the header lies between both directions.
+    pub position: Position,
 }
 
 /// What comes out of a [`RecordReader`].
@@ -132,6 +135,16 @@ fn begins_well(kind: u8, body: usize, bytes: &[u8]) -> bool {
     }
 }
 
+/// Where a run of bytes came from.
+#[derive(Debug)]
+struct Mark {
+    /// Its end in the buffer.
+    end: usize,
+    span: Span,
+    /// Position of its first byte.
+    position: Position,
+}
+
 /// Cuts the stream of one side into records.
 ///
 /// Invariant: `at <= buffer.len()`; the bytes before `at` are dealt with, and `marks` covers those behind it.
@@ -141,8 +154,8 @@ pub(crate) struct RecordReader {
     at: usize,
     /// Offset in the stream of `buffer[0]`.
     offset: u64,
-    /// Where the bytes came from: each span up to an end in `buffer`.
-    marks: Vec<(usize, Span)>,
+    /// Where the bytes came from, in order.
+    marks: Vec<Mark>,
     /// Bytes to come of a record that is lost or not wanted.
     skip: usize,
     is_skip_wanted: bool,
@@ -167,30 +180,22 @@ impl RecordReader {
     }
 
     /// Takes the next bytes of the stream. `wants_bodies` is false while records need only be counted.
-    pub(crate) fn push(
-        &mut self,
-        mut data: &[u8],
-        span: Span,
-        mut offset: u64,
-        wants_bodies: bool,
-        out: &mut dyn FnMut(Piece<'_>),
-    ) {
+    pub(crate) fn push(&mut self, mut chunk: Chunk<'_>, wants_bodies: bool, out: &mut dyn FnMut(Piece<'_>)) {
         if self.skip > 0 {
-            let part = self.skip.min(data.len());
-            data = data.get(part..).unwrap_or_default();
-            offset = offset.wrapping_add(part as u64);
+            let part = self.skip.min(chunk.data.len());
+            chunk = chunk.from(part);
             self.skip -= part;
             if self.skip == 0 && self.is_skip_wanted {
-                out(Piece::Skipped { stamp: span.first });
+                out(Piece::Skipped { stamp: chunk.span.first });
             }
         }
-        if data.is_empty() {
+        if chunk.data.is_empty() {
             return;
         }
         if self.buffer.is_empty() {
-            self.offset = offset;
+            self.offset = chunk.offset;
         }
-        self.append(data, span);
+        self.append(chunk);
         loop {
             let goes_on = if self.is_lost { self.search() } else { self.cut(wants_bodies, out) };
             if !goes_on {
@@ -200,16 +205,16 @@ impl RecordReader {
         self.release();
     }
 
-    fn append(&mut self, data: &[u8], span: Span) {
+    fn append(&mut self, Chunk { data, span, position, .. }: Chunk<'_>) {
         let end = self.buffer.len() + data.len();
         // Of the spans inside one record only the ends count: however small the segments are, there are few marks.
         let record = header(self.buffer.get(self.at..).unwrap_or_default()).map(|(_, _, body)| self.at + HEADER + body);
         match (self.marks.last_mut(), record) {
-            (Some((mark, held)), Some(record_end)) if end <= record_end && *mark > self.at => {
-                *held = held.join(span);
-                *mark = end;
+            (Some(mark), Some(record_end)) if end <= record_end && mark.end > self.at => {
+                mark.span = mark.span.join(span);
+                mark.end = end;
             }
-            _ => self.marks.push((end, span)),
+            _ => self.marks.push(Mark { end, span, position }),
         }
         if let Some(missing) = record.and_then(|record_end| record_end.checked_sub(self.buffer.len()))
             && data.len() >= 1024
@@ -249,10 +254,11 @@ impl RecordReader {
         }
         let span = self.span(self.at, end);
         let offset = self.offset.wrapping_add(self.at as u64);
+        let position = self.position(self.at);
         let body = self.buffer.get_mut(self.at + skip..end).unwrap_or_default();
         self.at = end;
         self.is_first = false;
-        out(Piece::Record(Record { kind, version, body, span, offset }));
+        out(Piece::Record(Record { kind, version, body, span, offset, position }));
         true
     }
 
@@ -330,10 +336,17 @@ impl RecordReader {
 
     /// The span of the bytes from `from` up to `to` in the buffer.
     fn span(&self, from: usize, to: usize) -> Span {
-        let first = self.marks.partition_point(|&(end, _)| end <= from);
-        let last = self.marks.partition_point(|&(end, _)| end < to);
+        let first = self.marks.partition_point(|mark| mark.end <= from);
+        let last = self.marks.partition_point(|mark| mark.end < to);
         let marks = self.marks.get(first..=last).or_else(|| self.marks.get(first..)).unwrap_or_default();
-        marks.iter().map(|&(_, span)| span).reduce(Span::join).unwrap_or_default()
+        marks.iter().map(|mark| mark.span).reduce(Span::join).unwrap_or_default()
+    }
+
+    /// The position of the byte at `at` in the buffer.
+    fn position(&self, at: usize) -> Position {
+        let index = self.marks.partition_point(|mark| mark.end <= at);
+        let start = index.checked_sub(1).and_then(|before| self.marks.get(before)).map_or(0, |mark| mark.end);
+        self.marks.get(index).map_or_else(Position::default, |mark| mark.position.after(at.saturating_sub(start)))
     }
 
     /// Drops what is dealt with.
@@ -342,16 +355,19 @@ impl RecordReader {
             self.buffer = Vec::new();
             self.marks.clear();
         } else if self.at > 0 {
-            let at = self.at;
+            let (at, position) = (self.at, self.position(self.at));
             self.buffer.drain(..at);
             self.offset = self.offset.wrapping_add(at as u64);
-            self.marks.retain_mut(|(end, _)| {
-                *end = end.saturating_sub(at);
-                *end > 0
+            self.marks.retain_mut(|mark| {
+                mark.end = mark.end.saturating_sub(at);
+                mark.end > 0
             });
+            if let Some(first) = self.marks.first_mut() {
+                first.position = position;
+            }
         }
         self.at = 0;
-        self.lease.set(self.buffer.capacity() + self.marks.capacity() * size_of::<(usize, Span)>());
+        self.lease.set(self.buffer.capacity() + self.marks.capacity() * size_of::<Mark>());
     }
 }
 
@@ -404,9 +420,12 @@ mod tests {
         let mut seen = 0;
         for (offset, byte) in record.iter().chain(&record).enumerate() {
             let stamp = Stamp { frame: crate::base::FrameNumber(offset as u64), ..Stamp::default() };
-            reader.push(&[*byte], Span::of(stamp, false), offset as u64, true, &mut |piece| {
+            let position = Position { sent: offset as u64 + 7, acked: offset as u64 / 3 };
+            let chunk = Chunk { data: &[*byte], span: Span::of(stamp, false), offset: offset as u64, position };
+            reader.push(chunk, true, &mut |piece| {
                 let Piece::Record(record) = piece else { panic!("{piece:?}") };
                 assert_eq!(record.offset, seen * 0x4005);
+                assert_eq!(record.position, Position { sent: record.offset + 7, acked: record.offset / 3 });
                 assert_eq!(record.span.first.frame.0, seen * 0x4005);
                 assert_eq!(record.span.last.frame.0, (seen + 1) * 0x4005 - 1);
                 seen += 1;
@@ -424,7 +443,9 @@ mod tests {
         let stream = record.repeat(10);
         let (mut skipped, mut whole) = (0, 0);
         for (at, part) in stream.chunks(64).enumerate() {
-            reader.push(part, Span::default(), at as u64 * 64, false, &mut |piece| match piece {
+            let (span, position) = (Span::default(), Position::default());
+            let chunk = Chunk { data: part, span, offset: at as u64 * 64, position };
+            reader.push(chunk, false, &mut |piece| match piece {
                 Piece::Skipped { .. } => skipped += 1,
                 Piece::Record(_) => whole += 1,
                 other => panic!("{other:?}"),

@@ -14,8 +14,8 @@ use super::record::RecordReader;
 /// their own stamps, once the secrets are there.
 pub struct Session {
     readers: [RecordReader; 2],
-    /// Sides of which something came, or was lost.
-    begun: [bool; 2],
+    /// Bytes lost before the first one of each side, until that comes.
+    lost: [Option<u64>; 2],
     core: Core,
 }
 
@@ -24,7 +24,7 @@ impl Session {
     pub fn new(limits: &Limits, budget: &Budget) -> Self {
         Self {
             readers: [RecordReader::new(budget), RecordReader::new(budget)],
-            begun: [false; 2],
+            lost: [Some(0); 2],
             core: Core::new(limits, budget),
         }
     }
@@ -33,21 +33,26 @@ impl Session {
     /// sent the ClientHello.
     pub fn push(&mut self, side: Side, event: StreamEvent<'_>, keys: &KeyLog, out: Sink<'_>) {
         let [client, server] = &mut self.readers;
-        let [client_begun, server_begun] = &mut self.begun;
-        let reader = if side == Side::Client { client } else { server };
+        let [client_lost, server_lost] = &mut self.lost;
+        let (reader, lost) = if side == Side::Client { (client, client_lost) } else { (server, server_lost) };
         let core = &mut self.core;
-        let is_first = !std::mem::replace(if side == Side::Client { client_begun } else { server_begun }, true);
         match event {
             StreamEvent::Data(chunk) => {
-                core.hear(side, chunk.data, chunk.span.first);
+                if let Some(lost) = lost.take() {
+                    core.hear(side, chunk.data, chunk.span.first);
+                    // A stream whose first byte nobody knows does not begin at 0.
+                    if lost > 0 && chunk.offset == lost {
+                        core.miss_start();
+                    }
+                }
                 let wants_bodies = core.wants_bodies(side, keys);
-                reader.push(chunk.data, chunk.span, chunk.offset, wants_bodies, &mut |piece| {
+                reader.push(chunk, wants_bodies, &mut |piece| {
                     core.take_piece(side, piece, keys, out);
                 });
             }
             StreamEvent::Gap { len, stamp } => {
-                if is_first {
-                    core.miss_start();
+                if let Some(lost) = lost {
+                    *lost = lost.saturating_add(len);
                 }
                 reader.gap(len, stamp, &mut |piece| core.take_piece(side, piece, keys, out));
             }

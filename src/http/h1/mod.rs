@@ -140,8 +140,7 @@ impl Connection {
         let mut rest = chunk;
         while !rest.data.is_empty() {
             let used = self.step(side, rest, out);
-            rest.data = rest.data.get(used..).unwrap_or_default();
-            rest.offset = rest.offset.saturating_add(used as u64);
+            rest = rest.from(used);
             if self.successor.is_some() && !rest.data.is_empty() {
                 return self.push(side, StreamEvent::Data(rest), out);
             }

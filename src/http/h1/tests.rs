@@ -6,7 +6,7 @@ mod other_protocols;
 
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, HttpOptions, Protocol, Version};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 use Side::{Client, Server};
 
@@ -153,7 +153,9 @@ fn play(steps: &[Step<'_>], strict: bool, cut: &mut dyn FnMut(usize) -> usize) -
             Step::Data(side, mut data) => {
                 while !data.is_empty() {
                     let (piece, rest) = data.split_at(cut(data.len()).clamp(1, data.len()));
-                    let chunk = Chunk { data: piece, span: Span::of(stamp(), false), offset: offsets[side.index()] };
+                    let [sent, acked] = [side, side.other()].map(|side| offsets[side.index()]);
+                    let position = Position { sent, acked };
+                    let chunk = Chunk { data: piece, span: Span::of(stamp(), false), offset: sent, position };
                     offsets[side.index()] += piece.len() as u64;
                     conversation.push(side, StreamEvent::Data(chunk), &mut |event| record.take(event));
                     data = rest;

@@ -3,7 +3,7 @@
 use super::frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use super::search::{Search, Verdict};
 use crate::base::{Budget, Lease, Limits, Span, Stamp, Timestamp};
-use crate::tcp::Chunk;
+use crate::tcp::{Chunk, Position};
 
 /// What a direction is made of, in order.
 #[derive(Debug)]
@@ -421,7 +421,8 @@ impl Framer {
         self.start_search();
         if !self.is_replaying {
             let head = self.head;
-            self.search.push(Chunk { data: &head, span: self.start, offset: self.offset });
+            let position = Position::default();
+            self.search.push(Chunk { data: &head, span: self.start, offset: self.offset, position });
             self.resume(false, out);
         }
     }
@@ -453,9 +454,7 @@ fn is_collected(kind: u8) -> bool {
 
 /// Cuts up to `len` bytes from the front of a chunk.
 fn advance<'a>(chunk: &mut Chunk<'a>, len: usize) -> Chunk<'a> {
-    let (taken, rest) = chunk.data.split_at(len.min(chunk.data.len()));
-    let front = Chunk { data: taken, span: chunk.span, offset: chunk.offset };
-    chunk.data = rest;
-    chunk.offset = chunk.offset.wrapping_add(taken.len() as u64);
+    let front = chunk.up_to(len);
+    *chunk = chunk.from(len.min(chunk.data.len()));
     front
 }

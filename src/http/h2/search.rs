@@ -2,7 +2,7 @@
 
 use super::frame::{FrameHeader, HEADER_LEN};
 use crate::base::{Budget, Lease, Span};
-use crate::tcp::Chunk;
+use crate::tcp::{Chunk, Position};
 
 /// Bytes from which a frame is looked for.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Found {
             let data = self.bytes.get(start..end).filter(|data| !data.is_empty())?;
             let offset = self.offset.wrapping_add(start as u64);
             start = end;
-            Some(Chunk { data, span, offset })
+            Some(Chunk { data, span, offset, position: Position::default() })
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::http::huffman::tests::encode as huffman;
 use crate::http::{Abort, Headers, HttpEvent, HttpEventKind, StreamId};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 const C: Side = Side::Client;
 const S: Side = Side::Server;
@@ -160,7 +160,12 @@ fn play_on(mut connection: Connection, sent: &[Sent], split: &mut dyn FnMut(usiz
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let (data, tail) = rest.split_at(split(rest.len()).clamp(1, rest.len()));
-                    let chunk = Chunk { data, span: Span::of(at, false), offset: offsets[side.index()] };
+                    let chunk = Chunk {
+                        data,
+                        span: Span::of(at, false),
+                        offset: offsets[side.index()],
+                        position: Position::default(),
+                    };
                     offsets[side.index()] += data.len() as u64;
                     connection.push(*side, StreamEvent::Data(chunk), &mut |event| log.take(event));
                     rest = tail;
@@ -524,7 +529,7 @@ fn bombs_are_cut() {
     let budget = Budget::new(1 << 20);
     let mut connection = Connection::new(&limits(), &budget);
     let mut feed = |bytes: &[u8]| {
-        let chunk = Chunk { data: bytes, span: Span::default(), offset: 0 };
+        let chunk = Chunk { data: bytes, span: Span::default(), offset: 0, position: Position::default() };
         connection.push(C, StreamEvent::Data(chunk), &mut |_| {});
     };
     feed(&preface());

@@ -7,7 +7,7 @@ use crate::base::{Anomalies, Budget, Lease, Reader, Span, Stamp, Timestamp};
 use crate::http::section::{Section, SectionLimits};
 use crate::http::stream::{Frames, Progress, Stream};
 use crate::http::{Abort, HttpEvent, StreamId, Version};
-use crate::tcp::{Chunk, Side};
+use crate::tcp::{Chunk, Position, Side};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(super) type Sink<'s> = &'s mut dyn FnMut(HttpEvent<'_>);
@@ -207,7 +207,7 @@ impl Input<'_> {
 impl Held {
     fn new(input: Input<'_>) -> Self {
         match input {
-            Input::Data(Chunk { data, span, offset }) => Held::Data { bytes: data.to_vec(), from: 0, span, offset },
+            Input::Data(Chunk { data, span, offset, .. }) => Held::Data { bytes: data.to_vec(), from: 0, span, offset },
             Input::Gap { len, stamp } => Held::Gap { len, stamp },
             Input::Fin(stamp) => Held::Fin(stamp),
             Input::Reset { reason, stamp } => Held::Reset { reason, stamp },
@@ -218,7 +218,8 @@ impl Held {
         match *self {
             Held::Data { ref bytes, from, span, offset } => {
                 let data = bytes.get(from..).unwrap_or_default();
-                Input::Data(Chunk { data, span, offset: offset.wrapping_add(from as u64) })
+                let offset = offset.wrapping_add(from as u64);
+                Input::Data(Chunk { data, span, offset, position: Position::default() })
             }
             Held::Gap { len, stamp } => Input::Gap { len, stamp },
             Held::Fin(stamp) => Input::Fin(stamp),

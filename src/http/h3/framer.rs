@@ -239,9 +239,7 @@ impl Framer {
 /// Cuts up to `len` bytes from the front of a chunk.
 pub(super) fn advance<'a>(chunk: &mut Chunk<'a>, len: u64) -> Chunk<'a> {
     let len = usize::try_from(len).unwrap_or(usize::MAX).min(chunk.data.len());
-    let (taken, rest) = chunk.data.split_at(len);
-    let front = Chunk { data: taken, span: chunk.span, offset: chunk.offset };
-    chunk.data = rest;
-    chunk.offset = chunk.offset.wrapping_add(len as u64);
+    let front = chunk.up_to(len);
+    *chunk = chunk.from(len);
     front
 }

@@ -3,7 +3,7 @@ use super::*;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::http::{Abort, Headers, HttpEvent, HttpEventKind, RequestHead, StreamId};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::tcp::{Chunk, Position, Side, StreamEvent};
 use std::collections::BTreeMap;
 
 const C: Side = Side::Client;
@@ -180,7 +180,8 @@ fn play(sent: &[Sent], split: &mut dyn FnMut(usize) -> usize) -> Told {
                 while !rest.is_empty() {
                     let (data, tail) = rest.split_at(split(rest.len()).clamp(1, rest.len()));
                     let offset = offsets.entry((*id, *side)).or_default();
-                    let chunk = Chunk { data, span: Span::of(stamp, false), offset: *offset };
+                    let chunk =
+                        Chunk { data, span: Span::of(stamp, false), offset: *offset, position: Position::default() };
                     *offset += data.len() as u64;
                     connection.push(*id, *side, StreamEvent::Data(chunk), &mut |event| log.take(event));
                     rest = tail;

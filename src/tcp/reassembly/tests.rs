@@ -93,9 +93,9 @@ fn what_was_cut_is_a_gap_unless_it_comes_again() {
     let (mut stream, budget) = assembler();
     let mut seen = Seen::default();
     let mut out = |event: StreamEvent<'_>| seen.take(event);
-    stream.store(2, b"cd", span(1), 0);
-    stream.store_lost(4, 4, span(1), 0);
-    assert_eq!(stream.store(5, b"fg", span(2), 0).fresh, 2);
+    stream.store(2, b"cd", span(1), Link::default());
+    stream.store_lost(4, 4, span(1), Link::default());
+    assert_eq!(stream.store(5, b"fg", span(2), Link::default()).fresh, 2);
     stream.push(0, b"ab", span(3), &mut out);
     assert_eq!(seen.bytes, b"abcd\0fg\0");
     assert_eq!(seen.gaps, [(4, 1), (7, 1)]);
@@ -107,7 +107,7 @@ fn a_threshold_holds_bytes_back() {
     let (mut stream, _) = assembler();
     let mut seen = Seen::default();
     let mut out = |event: StreamEvent<'_>| seen.take(event);
-    stream.store(0, b"response", span(1), 7);
+    stream.store(0, b"response", span(1), Link { after: 7, acked: 7 });
     assert!(!stream.pop(6, Timestamp(50), &mut out));
     assert_eq!(stream.first_hole().map(|(hole, _)| hole), Some(0..0));
     assert!(stream.pop(7, Timestamp(50), &mut out));
@@ -121,8 +121,8 @@ fn offsets_at_the_end_of_the_world_are_harmless() {
     let mut out = |_: StreamEvent<'_>| events += 1;
     stream.push(u64::MAX - 1, b"abcd", span(1), &mut out);
     stream.push(u64::MAX, b"abcd", span(1), &mut out);
-    stream.store_lost(u64::MAX - 2, 1, span(1), 0);
-    stream.store_lost(1, u64::MAX, span(1), 0);
+    stream.store_lost(u64::MAX - 2, 1, span(1), Link::default());
+    stream.store_lost(1, u64::MAX, span(1), Link::default());
     stream.give_up(u64::MAX, stamp(1, 1), &mut out);
     stream.push(u64::MAX - 1, b"abcd", span(1), &mut out);
     stream.push(u64::MAX, b"abcd", span(1), &mut out);
@@ -147,7 +147,7 @@ fn random_stretches_agree_with_a_simple_model() {
             let lost = dice(8) == 0;
             let mut out = |event: StreamEvent<'_>| seen.take(event);
             if lost {
-                stream.store_lost(from, len, span(frame), 0);
+                stream.store_lost(from, len, span(frame), Link::default());
                 stream.pop(u64::MAX, Timestamp(0), &mut out);
             } else {
                 let fresh = stream.push(from, &data, span(frame), &mut out).fresh;

@@ -240,8 +240,15 @@ impl Sealed {
     /// True when these keys open the record under one of the numbers.
     fn opens(&self, opener: &mut Opener, numbers: std::ops::RangeInclusive<u64>, guess: &mut Guess) -> bool {
         let mut body = self.body.clone();
-        let mut record =
-            Record { kind: self.kind, version: self.version, body: &mut body, span: Default::default(), offset: 0 };
+        let (kind, version) = (self.kind, self.version);
+        let mut record = Record {
+            kind,
+            version,
+            body: &mut body,
+            span: Default::default(),
+            offset: 0,
+            position: Default::default(),
+        };
         opener.begin_record();
         for number in numbers {
             if !guess.afford(self.body.len() + 64) {

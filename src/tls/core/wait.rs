@@ -91,8 +91,9 @@ impl Core {
     /// True when what was held is dealt with.
     fn replay(&mut self, side: Side, held: &mut Held, keys: &KeyLog, out: Sink<'_>) -> bool {
         match held {
-            Held::Record { kind, version, body, span, offset } => {
-                let mut record = Record { kind: *kind, version: *version, body, span: *span, offset: *offset };
+            Held::Record { kind, version, body, span, offset, position } => {
+                let (kind, version, span, offset, position) = (*kind, *version, *span, *offset, *position);
+                let mut record = Record { kind, version, body, span, offset, position };
                 match self.process(side, &mut record, keys, out) {
                     Ok(()) => true,
                     Err(need) => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{FrameNumber, Span, Stamp, Timestamp};
-use crate::tcp::Chunk;
+use crate::tcp::{Chunk, Position};
 use crate::tls::suite::Suite;
 use crate::tls::testing::{Conversation, Early, Options, Random};
 use crate::tls::{Decryption, SecretSource};
@@ -55,7 +55,15 @@ impl Reading {
         self.frame += 1;
         let offset = self.offsets[side.index()];
         self.offsets[side.index()] += data.len() as u64;
-        self.push(side, StreamEvent::Data(Chunk { data, span: Span::of(self.stamp(), false), offset }));
+        self.push(
+            side,
+            StreamEvent::Data(Chunk {
+                data,
+                span: Span::of(self.stamp(), false),
+                offset,
+                position: Position::default(),
+            }),
+        );
     }
 
     fn gap(&mut self, side: Side, len: u64, is_told: bool) {
