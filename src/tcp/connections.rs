@@ -65,11 +65,11 @@ pub type Sink<'s> = dyn FnMut(Slot, &Facts, TcpEvent<'_>) + 's;
 const NONE: u32 = u32::MAX;
 
 /// What is known about a pair of ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Open(u32),
     /// The connection is over: late segments belong to it.
-    Over(Ends),
+    Over(Box<Ends>),
     /// The connection was given up while it lived: what comes continues it.
     GivenUp,
 }
@@ -194,10 +194,11 @@ impl Connections {
             return Some((slot, side));
         }
         let (key, _) = FlowKey::new(packet.source, packet.destination);
-        let slot = match self.places.get(&key).copied() {
-            Some(Place::Open(slot)) => self.find_open(slot, key, packet, header, out)?,
-            Some(Place::Over(ends)) => self.find_over(ends, key, packet, header, out)?,
-            place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
+        let slot = match self.places.get(&key) {
+            Some(&Place::Open(slot)) => self.find_open(slot, key, packet, header, out)?,
+            Some(Place::Over(ends)) => self.find_over(**ends, key, packet, header, out)?,
+            Some(Place::GivenUp) => self.open(key, packet, header, !is_syn, out),
+            None => self.open(key, packet, header, false, out),
         };
         let connection = self.connection(slot)?;
         let side = connection.side_of(packet);
@@ -312,7 +313,7 @@ impl Connections {
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
         let place = match reason {
             CloseReason::Idle | CloseReason::Evicted if connection.leftover.is_none() => Place::GivenUp,
-            _ => Place::Over(connection.ends()),
+            _ => Place::Over(Box::new(connection.ends())),
         };
         self.places.insert(key, place);
         self.over.push_back(key);
@@ -329,7 +330,7 @@ impl Connections {
     fn settle_lease(&mut self) {
         const OPEN: usize = size_of::<Option<Connection>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
-        let over = self.over.len() * size_of::<FlowKey>();
+        let over = self.over.len() * (size_of::<FlowKey>() + size_of::<Ends>());
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);
     }
 }

@@ -78,6 +78,9 @@ pub struct Handshake {
     pub encrypt_then_mac: bool,
     /// True when the master secret is bound to the whole handshake (RFC 7627).
     pub extended_master_secret: bool,
+    /// True when the hello seen may hide another one, by whose random the key log knows the session
+    /// ([RFC 9849](https://www.rfc-editor.org/rfc/rfc9849)).
+    pub(crate) is_veiled: bool,
     /// True when the client offered early data in its last hello.
     pub early_data_offered: bool,
     /// The first suite the client offered together with a pre-shared key, which its early data uses.
@@ -122,6 +125,7 @@ impl Handshake {
             suite: None,
             encrypt_then_mac: false,
             extended_master_secret: false,
+            is_veiled: false,
             early_data_offered: false,
             offered_suites: Vec::new(),
             extensions_seen: false,
@@ -265,6 +269,7 @@ impl Handshake {
     fn note_client_hello(&mut self, message: &Message<'_>) -> Result<Step, Malformed> {
         let hello = ClientHello::read(message.body)?;
         self.early_data_offered = hello.extensions.has(extension::EARLY_DATA);
+        self.is_veiled = hello.extensions.has(extension::ENCRYPTED_CLIENT_HELLO);
         self.client_random = Some(*hello.random);
         self.session_id = hello.session_id.to_vec();
         self.pre_masters.clear();

@@ -65,8 +65,15 @@ impl Guess {
 
 impl Core {
     /// True while a hello is missing that an encrypted record needs.
-    fn is_in_the_dark(&self) -> bool {
-        self.failure.is_none() && (self.handshake.info.version.is_none() || self.handshake.client_random.is_none())
+    fn is_in_the_dark(&self, keys: &KeyLog) -> bool {
+        self.failure.is_none() && (self.handshake.info.version.is_none() || self.random(keys).is_none())
+    }
+
+    /// The random that the key log knows the session by.
+    fn random(&self, keys: &KeyLog) -> Option<Random> {
+        let random = self.handshake.client_random?;
+        let is_veiled = self.handshake.is_veiled && !keys.knows(&random);
+        (!is_veiled).then_some(random)
     }
 
     /// True when secrets may tell what a lost hello said.
@@ -84,7 +91,7 @@ impl Core {
     /// Tries the secrets at hand on a record that just came, when it needs what a lost hello said.
     /// True when that told.
     pub(super) fn guess_with(&mut self, side: Side, record: &Record<'_>, keys: &KeyLog) -> bool {
-        if !self.is_in_the_dark() || !self.is_sealed(side, record.kind) {
+        if !self.is_sealed(side, record.kind) || !self.is_in_the_dark(keys) {
             return false;
         }
         // The server's hello may still come: captures may have the sides swapped.
@@ -92,27 +99,28 @@ impl Core {
             return false;
         }
         self.guess(Some((side, record)), keys);
-        !self.is_in_the_dark()
+        !self.is_in_the_dark(keys)
     }
 
     /// Tries the secrets at hand on what is held back, and on the record that just came. What is found lets the queue go on.
     pub(super) fn guess(&mut self, latest: Option<(Side, &Record<'_>)>, keys: &KeyLog) {
-        if !self.is_in_the_dark() || !self.may_guess(keys) {
+        if !self.is_in_the_dark(keys) || !self.may_guess(keys) {
             return;
         }
         let revision = keys.revision();
         if self.guess.revision.replace(revision) != Some(revision) {
             self.guess.tried = [0; 2];
         }
-        let sealed = self.untried(latest);
+        let random = self.random(keys);
+        let sealed = self.untried(latest, random.is_some());
         if sealed.is_empty() {
             return;
         }
         let version = self.handshake.info.version;
         let found = match (version, self.handshake.suite) {
-            (None, _) => self.try_tls13(&sealed, &self.suites_offered(), keys),
-            (Some(0x0304), Some(suite)) => self.try_tls13(&sealed, &[suite], keys),
-            (Some(0x0301..=0x0303), Some(_)) => {
+            (None, _) => self.try_tls13(&sealed, random, &self.suites_offered(), keys),
+            (Some(0x0304), Some(suite)) => self.try_tls13(&sealed, random, &[suite], keys),
+            (Some(0x0301..=0x0303), Some(_)) if self.handshake.client_random.is_none() => {
                 self.try_legacy(&sealed, keys).into_iter().for_each(|random| {
                     self.handshake.client_random = Some(random);
                     self.has_progress = true;
@@ -139,9 +147,8 @@ impl Core {
     }
 
     /// The first encrypted records of both sides, without those that were tried already.
-    fn untried(&mut self, latest: Option<(Side, &Record<'_>)>) -> Vec<Sealed> {
-        let most = if self.handshake.client_random.is_some() { RECORDS } else { RECORDS_OF_ALL };
-        let reach = if self.handshake.client_random.is_some() { AHEAD } else { AHEAD_OF_ALL };
+    fn untried(&mut self, latest: Option<(Side, &Record<'_>)>, is_known: bool) -> Vec<Sealed> {
+        let (most, reach) = if is_known { (RECORDS, AHEAD) } else { (RECORDS_OF_ALL, AHEAD_OF_ALL) };
         let mut all = Vec::new();
         for side in Side::BOTH {
             let half = if side == Side::Client { &self.client } else { &self.server };
@@ -175,10 +182,16 @@ impl Core {
         known.filter(|suite| suite.key_exchange == KeyExchange::Tls13 && suite.cipher.is_some()).collect()
     }
 
-    fn try_tls13(&mut self, sealed: &[Sealed], suites: &[Suite], keys: &KeyLog) -> Option<(Random, Suite)> {
+    fn try_tls13(
+        &mut self,
+        sealed: &[Sealed],
+        random: Option<Random>,
+        suites: &[Suite],
+        keys: &KeyLog,
+    ) -> Option<(Random, Suite)> {
         const ALL: [Label; 4] =
             [Label::ClientHandshake, Label::ServerHandshake, Label::ClientTraffic, Label::ServerTraffic];
-        let randoms = match self.handshake.client_random {
+        let randoms = match random {
             Some(random) => vec![random],
             None => keys.sessions(&ALL, SESSIONS),
         };
