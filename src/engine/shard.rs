@@ -126,10 +126,11 @@ impl Shard {
     /// When the oldest thing of a connection came that may become the start of an entry.
     fn tcp_since(&self, slot: Slot, now: Timestamp) -> Option<Timestamp> {
         let facts = self.tcp.facts(slot)?;
-        match self.upper.flow(slot) {
+        let since = match self.upper.flow(slot) {
             Some(flow) => flow.pending_since(facts, now),
             None => fresh(facts.opened, facts.established, false, now),
-        }
+        };
+        since.into_iter().chain(self.tcp.held_since(slot)).min()
     }
 
     /// The capture ends: all connections are closed.

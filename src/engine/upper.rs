@@ -176,6 +176,7 @@ impl Upper {
                 }
                 floors.touch(Way::Tcp(slot.0), facts.first.time);
             }
+            TcpEvent::Held(time) => floors.touch(Way::Tcp(slot.0), time),
             TcpEvent::Stream(side, event) => {
                 floors.touch(Way::Tcp(slot.0), event.time());
                 self.stream(slot, facts, side, event);

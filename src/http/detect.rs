@@ -1,6 +1,6 @@
 //! Tells by content whether bytes are HTTP, and which end of the connection sent them.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 use super::Version;
 use super::h2::PREFACE;
@@ -47,6 +47,65 @@ pub fn start(bytes: &[u8], first: bool) -> Start {
                 Start::No
             }
         }
+    }
+}
+
+/// Where a response begins, or may begin, among bytes that are something else.
+pub fn find_response(bytes: &[u8]) -> Option<usize> {
+    // Longer than all that decides.
+    const LOOK: usize = 64;
+    memchr2_iter(b'H', b'I', bytes).find(|&at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let look = rest.get(..LOOK).unwrap_or(rest);
+        match memchr(b'\n', look) {
+            Some(end) => status_line(&look[..end]).is_some(),
+            None if look.len() == LOOK => status_line(look).is_some(),
+            None => may_be_status_line(rest),
+        }
+    })
+}
+
+/// Where a request begins, or may begin, among bytes that are something else: at a line, or with a well-known method anywhere.
+pub fn find_request(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
+        let line = rest.split_inclusive(|&byte| byte == b'\n').next().unwrap_or(rest);
+        let text = line.strip_suffix(b"\n");
+        let is_request = |line: &[u8]| match text {
+            Some(_) => request_line(line).is_some_and(|line| line.version != Version::Http09),
+            None => may_be_request_line(line),
+        };
+        let body = text.unwrap_or(line);
+        if is_request(body) {
+            return Some(start);
+        }
+        if text.is_none() || request_ends(body) {
+            let inside = memchr_iter(b' ', body).filter_map(|space| {
+                let method = METHODS.iter().find(|method| body[..space].ends_with(method))?;
+                Some(space - method.len())
+            });
+            if let Some(at) = inside.into_iter().find(|&at| is_request(&body[at..])) {
+                return Some(start + at);
+            }
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// True when a line ends as a request line does.
+fn request_ends(line: &[u8]) -> bool {
+    let line = trim_end(line);
+    line.iter().rposition(|&byte| byte == b' ').is_some_and(|space| version(&line[space + 1..]).is_some())
+}
+
+/// True when the line behind the start line of a head is a field, or the end.
+pub fn is_head(bytes: &[u8]) -> bool {
+    let line = memchr(b'\n', bytes).map_or(&[][..], |end| &bytes[end + 1..]);
+    match line.iter().position(|&byte| !is_token(byte)) {
+        Some(0) => matches!(line.first(), Some(b'\r' | b'\n')),
+        Some(end) => matches!(line.get(end), Some(b':' | b' ' | b'\t')),
+        None => true,
     }
 }
 
@@ -167,6 +226,12 @@ pub fn cut_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         target,
         version: version.unwrap_or(Version::Http11),
     })
+}
+
+/// True when the target of a request line, of which the end may be missing, is whole: something follows it.
+pub fn has_whole_target(line: &[u8]) -> bool {
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    memchr(b'\n', line).is_some() || (words.nth(1).is_some_and(|target| !target.is_empty()) && words.next().is_some())
 }
 
 /// True when bytes without a line end may be the start of a status line.

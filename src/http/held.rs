@@ -31,6 +31,15 @@ enum HeldEvent {
     Reset(Stamp),
 }
 
+impl HeldEvent {
+    fn stamp(&self) -> Stamp {
+        match self {
+            HeldEvent::Data { span, .. } => span.first,
+            HeldEvent::Gap { stamp, .. } | HeldEvent::Fin(stamp) | HeldEvent::Reset(stamp) => *stamp,
+        }
+    }
+}
+
 impl Held {
     /// Nothing held.
     pub fn new(budget: &Budget) -> Self {
@@ -62,10 +71,20 @@ impl Held {
 
     /// When the oldest of it came.
     pub fn since(&self) -> Option<Timestamp> {
-        self.events.first().map(|(_, event)| match event {
-            HeldEvent::Data { span, .. } => span.first.time,
-            HeldEvent::Gap { stamp, .. } | HeldEvent::Fin(stamp) | HeldEvent::Reset(stamp) => stamp.time,
+        self.first_stamp().map(|stamp| stamp.time)
+    }
+
+    /// Position of the first byte held.
+    pub fn position(&self) -> Option<Position> {
+        self.events.iter().find_map(|(_, event)| match event {
+            HeldEvent::Data { position, .. } => Some(*position),
+            _ => None,
         })
+    }
+
+    /// Where the oldest of it was seen.
+    pub fn first_stamp(&self) -> Option<Stamp> {
+        self.events.first().map(|(_, event)| event.stamp())
     }
 
     /// Bytes and events held, as a measure against a limit.
@@ -110,7 +129,8 @@ impl Held {
         self.each(each);
     }
 
-    fn each(&self, mut each: impl FnMut(Side, StreamEvent<'_>)) {
+    /// Shows everything, in order.
+    pub fn each(&self, mut each: impl FnMut(Side, StreamEvent<'_>)) {
         let mut start = 0;
         for &(side, event) in &self.events {
             let event = match event {

@@ -8,7 +8,7 @@ use super::padding::{self, Padding, Told};
 use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Span, Stamp};
+use crate::base::{Anomalies, Budget, Limits, Span, Stamp, Timestamp};
 use crate::net::{Packet, TcpFlags, TcpHeader};
 
 /// Lost bytes are padded from here.
@@ -257,6 +257,7 @@ impl Connection {
         if padding::may_pad(packet, header, half) {
             let (len, Segment { stamp, selected, .. }) = (segment.data.len(), segment);
             half.padding.get_or_insert_with(|| Box::new(Padding { header: *header, len, stamp, selected, link }));
+            out(slot, &self.facts, TcpEvent::Held(stamp.time));
         } else {
             self.take(slot, side, &segment, link, rules, out);
         }
@@ -336,6 +337,12 @@ impl Connection {
             let half = &mut self.halves[side.index()];
             telling!(self, side, slot, rules, out, |emit| half.give_up_hole(end, now, emit));
         }
+    }
+
+    /// A time that nothing held back is older than.
+    pub(super) fn held_since(&self) -> Option<Timestamp> {
+        let held = |half: &Half| half.assembler.held_since().into_iter().chain(half.padding.as_ref().map(|of| of.stamp.time));
+        self.halves.iter().flat_map(held).min()
     }
 
     fn note(&mut self, kind: AnomalyKind, segment: &Segment<'_>, rules: &Rules) {
@@ -525,6 +532,9 @@ impl Connection {
             let span = Span::of(segment.stamp, segment.selected);
             let stored = telling!(self, side, slot, rules, out, |emit| ours.take(at, data, cut, span, link, emit));
             differs = stored.differs;
+            if !ours.assembler.is_empty() {
+                out(slot, &self.facts, TcpEvent::Held(segment.stamp.time));
+            }
             let loss = &mut self.facts.loss[side.index()];
             match ours.account(at, end, stored.fresh, is_asked, segment.stamp.time, self.facts.rtt) {
                 Arrival::Next => {}
@@ -553,16 +563,14 @@ impl Connection {
     fn settle(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
         while self.halves.iter().any(Half::is_busy) {
             self.advance(slot, rules, out);
-            let mut moved = false;
-            for side in Side::BOTH {
+            // One at a time, and holes first: what waits for the other side may go on once that has given up its hole.
+            let moved = Side::BOTH.into_iter().any(|side| {
                 let (half, packets) = (&mut self.halves[side.index()], self.packets);
-                moved |= telling!(self, side, slot, rules, out, |emit| half.lose_patience(
-                    packets,
-                    now,
-                    &rules.limits,
-                    emit
-                ));
-            }
+                telling!(self, side, slot, rules, out, |emit| half.lose_patience(packets, now, &rules.limits, emit))
+            }) || Side::BOTH.into_iter().any(|side| {
+                let half = &mut self.halves[side.index()];
+                telling!(self, side, slot, rules, out, |emit| half.lose_wait(now, &rules.limits, emit))
+            });
             if !moved {
                 break;
             }

@@ -28,6 +28,8 @@ impl Slot {
 pub enum TcpEvent<'a> {
     /// Its first packet.
     Open,
+    /// Bytes of this time wait behind a hole, or for the other side.
+    Held(Timestamp),
     /// One direction goes on; the side is the sender.
     Stream(Side, StreamEvent<'a>),
     /// Nothing more comes; the slot is free.
@@ -171,6 +173,11 @@ impl Connections {
     /// True when no connection is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// A time that nothing is older than of what an open connection holds back.
+    pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
+        self.connection(slot.0)?.held_since()
     }
 
     /// Facts of an open connection.

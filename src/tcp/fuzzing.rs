@@ -152,6 +152,7 @@ impl Told {
                 assert!(!self.is_open, "opened twice");
                 *self = Self { is_open: true, ..Self::default() };
             }
+            TcpEvent::Held(_) => {}
             TcpEvent::Close(_) => assert!(std::mem::take(&mut self.is_open), "closed twice"),
             TcpEvent::Stream(side, event) => {
                 let at = side.index();

@@ -423,12 +423,28 @@ impl Half {
             }
             _ => self.patience = None,
         }
-        let Some((hole, shown)) = self.assembler.first_hole() else { return false };
-        let is_old = now.time.nanos_since(shown.time) > limits.tcp_hole_age;
-        if is_old || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments) {
-            return self.give_up_hole(hole.end, now, out);
+        match self.assembler.first_hole() {
+            Some((hole, shown)) if !hole.is_empty() && self.is_too_much(shown, now, limits) => {
+                self.assembler.skip_hole(hole.end, now, out)
+            }
+            _ => false,
         }
-        false
+    }
+
+    /// Gives up the wait for the other side when it must not go on any longer. Returns true when it did: there may be more.
+    pub(super) fn lose_wait(&mut self, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
+        match self.assembler.first_waiting() {
+            Some((after, shown)) if !self.fin_told && self.is_too_much(shown, now, limits) => {
+                self.assembler.pop(after, Timestamp(i64::MIN), out)
+            }
+            _ => false,
+        }
+    }
+
+    /// True when what is held has been held for too long since `shown`, or is too much.
+    fn is_too_much(&self, shown: Stamp, now: Stamp, limits: &Limits) -> bool {
+        now.time.nanos_since(shown.time) > limits.tcp_hole_age
+            || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments)
     }
 
     /// Gives up the first hole, up to `end` at most; or, when there is none, the wait for the other side.

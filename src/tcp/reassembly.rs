@@ -43,6 +43,8 @@ pub struct Assembler {
 struct Held {
     pieces: BTreeMap<u64, Piece>,
     bytes: usize,
+    /// No piece is older.
+    since: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -207,6 +209,11 @@ impl Assembler {
         self.held.is_none()
     }
 
+    /// A time that nothing held is older than; `None` when nothing is held.
+    pub fn held_since(&self) -> Option<Timestamp> {
+        self.held.as_ref().and_then(|held| held.since)
+    }
+
     /// Bytes that the held pieces allocate, as leased.
     pub fn allocated(&self) -> usize {
         self.lease.bytes()
@@ -325,6 +332,8 @@ impl Held {
     }
 
     fn insert(&mut self, start: u64, piece: Piece) {
+        let time = piece.span.first.time;
+        self.since = Some(self.since.map_or(time, |since| since.min(time)));
         self.bytes += piece.content.allocated();
         self.pieces.insert(start, piece);
     }

@@ -6,6 +6,7 @@ use crate::http::{Abort, HttpEvent, HttpEventKind, StreamId};
 use crate::tcp::{Chunk, Side};
 
 use super::chunked::Chunked;
+use super::pairing::Progress;
 use super::reader::HeadReader;
 
 /// What the next bytes of a direction are.
@@ -19,6 +20,8 @@ pub enum State {
     Chunked(Box<Chunked>),
     /// Content up to the end of the connection.
     UntilClose,
+    /// Responses that may belong to several requests: they are held.
+    Undecided,
     /// Not known before the other side has answered CONNECT or Upgrade.
     Unanswered,
     /// Bytes of another protocol.
@@ -44,6 +47,12 @@ pub struct Half {
     pub wire_size: u64,
     /// Frames of the last byte.
     pub last: Span,
+    /// Offset behind the last byte taken, in its sender's TCP stream.
+    pub sent: u64,
+    /// Bytes of the message are missing.
+    pub has_lost: bool,
+    /// Nothing came yet behind a hole.
+    pub is_behind_gap: bool,
     /// The content may never come: what follows the head may be the next head.
     pub may_lack_content: bool,
     /// The request waits for 100 (Continue) before it sends its content.
@@ -65,6 +74,9 @@ impl Half {
             stream: None,
             wire_size: 0,
             last: Span::default(),
+            sent: 0,
+            has_lost: false,
+            is_behind_gap: false,
             may_lack_content: false,
             expects_continue: false,
             has_conflict: false,
@@ -72,11 +84,28 @@ impl Half {
         }
     }
 
-    /// A head was read: its message begins.
-    pub fn begin(&mut self, stream: Option<StreamId>, size: u64, last: Span) {
+    /// How far the direction has been followed.
+    pub fn progress(&self) -> Progress {
+        /// What TLS adds to a record, at most, and the content of records that are not small.
+        const FRAMING: u64 = 64;
+        const RECORD: u64 = 1024;
+        let end = match self.state {
+            State::Length(left) => {
+                let framing = FRAMING.saturating_mul(1 + left / RECORD);
+                Some(self.sent.saturating_add(left).saturating_add(framing))
+            }
+            _ => None,
+        };
+        Progress { sent: self.sent, end }
+    }
+
+    /// A head was read: its message begins. The head ends before the offset `end`, when it is whole.
+    pub fn begin(&mut self, stream: Option<StreamId>, size: u64, last: Span, end: Option<u64>) {
         self.stream = stream;
         self.wire_size = size;
         self.last = last;
+        self.sent = end.unwrap_or(self.sent);
+        self.has_lost = false;
         self.in_step = true;
         self.may_lack_content = false;
         self.expects_continue = false;
@@ -91,15 +120,16 @@ impl Half {
         }
     }
 
-    /// Bytes of framing.
-    pub fn framing(&mut self, len: usize, span: Span) {
+    /// The first `len` bytes of the chunk are framing.
+    pub fn framing(&mut self, len: usize, chunk: Chunk<'_>) {
         self.wire_size = self.wire_size.saturating_add(len as u64);
-        self.last = span;
+        self.last = chunk.span;
+        self.sent = chunk.position.after(len).sent;
     }
 
     /// The first `len` bytes of the chunk are content.
     pub fn content(&mut self, chunk: Chunk<'_>, len: usize, out: &mut dyn FnMut(HttpEvent<'_>)) {
-        self.framing(len, chunk.span);
+        self.framing(len, chunk);
         self.may_lack_content = false;
         let data = chunk.data.get(..len).unwrap_or(chunk.data);
         if !data.is_empty() {
@@ -111,6 +141,7 @@ impl Half {
     pub fn lost(&mut self, len: u64, stamp: Stamp, out: &mut dyn FnMut(HttpEvent<'_>)) {
         self.wire_size = self.wire_size.saturating_add(len);
         self.may_lack_content = false;
+        self.has_lost = true;
         self.emit(HttpEventKind::Lost(self.side, len, stamp), out);
     }
 

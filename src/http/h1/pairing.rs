@@ -1,17 +1,27 @@
 //! Which request a response belongs to.
 //!
 //! Responses come in the order of the requests ([RFC 9112 §9.3](https://www.rfc-editor.org/rfc/rfc9112#section-9.3)), and bytes that
-//! acknowledge others are delivered after them. So the oldest unanswered request is the one, unless bytes are missing:
+//! acknowledge others are delivered after them. So the oldest unanswered request is the one, as long as no bytes are missing. Behind
+//! a hole, positions decide. Each request says how far the client had read the responses (`acked`), and each response where it begins:
 //!
-//! * Requests lost: their responses find nobody waiting and are dropped, for a client that does not pipeline sends its next
-//!   request only after it has the response. The next pair matches again.
-//! * Responses lost: requests that waited when bytes of the server were lost are *doubtful*. Once a newer request
-//!   waits too, a client that does not pipeline must have had its answers: the next response is for the newer one, and the
-//!   doubtful ones are closed as lost. For a client that was seen to pipeline nothing is better than plain order.
+//! ```text
+//! client   ── request 1 ──────── request 2 ──────── request 3 ──▶
+//! server   ── response 1 ──┊──── hole ────┊── response 3 ───────▶
+//!
+//! acked(1) <= response 1 < acked(2) <= response 2 < acked(3) <= response 3
+//! ```
+//!
+//! A client that does not pipeline sends a request when it has read the response to the one before: the response is for the last request
+//! that had read no further than where it begins. The server's acknowledgments say the same of lost requests: a response that
+//! acknowledges bytes behind a request answers a later one.
+//!
+//! Requests of a client that pipelines may have read equally far. Their responses are held until it is known how many there are;
+//! [`Waiting::settle`] gives them to the last of the requests.
 
 use std::collections::VecDeque;
 
 use crate::http::{StreamId, Version};
+use crate::tcp::Position;
 
 /// What of a request decides about its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +54,52 @@ pub struct Pending {
     pub method: Method,
     /// Version of the request.
     pub version: Version,
-    /// Its response may have been lost.
-    pub is_doubtful: bool,
+    /// Where it begins, and how far the client had read the responses then.
+    pub position: Position,
+    /// Offset behind its last byte, once that was seen.
+    pub end: Option<u64>,
+    /// Bytes of the client are missing before it: there may have been requests that are not in the capture.
+    pub is_behind_hole: bool,
+}
+
+/// The shortest request, `GET / HTTP/1.0` with its line ends: fewer bytes that the server acknowledged are none.
+const REQUEST_MIN: u64 = 16;
+
+/// How far the requests have been followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Offset behind the last byte that was handed on.
+    pub sent: u64,
+    /// Offset behind the request that is being read, at most, when its length is known.
+    pub end: Option<u64>,
+}
+
+/// Whose response it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// That of one of the requests that wait.
+    Of {
+        /// How many that wait before it must have been answered in lost bytes.
+        passed: usize,
+        /// False when it may be that of another request.
+        is_sure: bool,
+    },
+    /// That of a request that is not in the capture, or was given up.
+    Nobody {
+        /// How many that wait must have been answered in lost bytes.
+        passed: usize,
+    },
+    /// Several requests wait that it may belong to: how many responses follow must be seen first.
+    Undecided,
+}
+
+/// Responses to several requests that were held until all of them were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Settled {
+    /// How many are still to be given to requests, in order.
+    left: usize,
+    /// False when there are fewer responses than requests.
+    is_sure: bool,
 }
 
 /// Requests that wait, oldest first.
@@ -53,15 +107,29 @@ pub struct Pending {
 pub struct Waiting {
     queue: VecDeque<Pending>,
     /// Final responses to come whose requests were given up.
-    owed: u64,
+    owed: usize,
+    /// The client was seen to send requests before it had read the responses to earlier ones.
     pipelines: bool,
+    /// Bytes of the server were lost since the last response that was paired, where there may have been responses; up to this offset.
+    lost_until: Option<u64>,
+    /// Bytes of the client were lost since the last request, where there may have been requests.
+    has_lost_requests: bool,
+    settled: Option<Settled>,
 }
 
 impl Waiting {
-    /// A request waits.
-    pub fn add(&mut self, pending: Pending) {
-        self.pipelines |= self.queue.front().is_some_and(|oldest| !oldest.is_doubtful);
+    /// A request waits; gives its place in the order of the connection.
+    pub fn add(&mut self, mut pending: Pending) {
+        pending.is_behind_hole = std::mem::take(&mut self.has_lost_requests);
+        self.pipelines |= self.queue.back().is_some_and(|before| before.position.acked >= pending.position.acked);
         self.queue.push_back(pending);
+    }
+
+    /// The last byte of a request was seen: it ends before this offset.
+    pub fn close(&mut self, stream: StreamId, end: u64) {
+        if let Some(pending) = self.queue.iter_mut().rfind(|pending| pending.stream == stream) {
+            pending.end = Some(end);
+        }
     }
 
     /// How many wait.
@@ -69,7 +137,7 @@ impl Waiting {
         self.queue.len()
     }
 
-    /// The one whose turn it is.
+    /// The one whose turn it is when no bytes are missing.
     pub fn front(&self) -> Option<Pending> {
         self.queue.front().copied().filter(|_| self.owed == 0)
     }
@@ -81,31 +149,114 @@ impl Waiting {
         Some(oldest)
     }
 
-    /// Bytes of the server were lost between or in heads: whoever waits may have been answered there.
-    pub fn doubt(&mut self) {
-        for pending in &mut self.queue {
-            pending.is_doubtful = true;
-        }
+    /// Up to this offset, bytes of the server were lost, or no message, where there may have been responses.
+    pub fn lose_responses(&mut self, until: u64) {
+        self.lost_until = self.lost_until.max(Some(until));
     }
 
-    /// Removes the next request that must have been answered in lost bytes.
-    pub fn pop_answered(&mut self) -> Option<Pending> {
-        let is_passed = !self.pipelines
-            && self.queue.front().is_some_and(|oldest| oldest.is_doubtful)
-            && self.queue.iter().any(|pending| !pending.is_doubtful);
-        if is_passed { self.queue.pop_front() } else { None }
+    /// Bytes of the client were lost, or no message, where there may have been requests.
+    pub fn lose_requests(&mut self) {
+        self.has_lost_requests = true;
     }
 
-    /// Removes the request that a final response belongs to.
-    pub fn answer(&mut self) -> Option<Pending> {
+    /// The bytes that were lost end before this offset: only now it is known how much of the TCP stream they were.
+    pub fn bound_loss(&mut self, until: u64) {
+        self.lost_until = self.lost_until.max(self.lost_until.map(|_| until));
+    }
+
+    /// True when responses may have been lost since the last one that was paired.
+    pub fn has_lost_responses(&self) -> bool {
+        self.lost_until.is_some()
+    }
+
+    /// True when the response to this one may have been lost.
+    pub fn may_be_answered(&self, pending: &Pending) -> bool {
+        self.lost_until.is_some_and(|until| pending.position.acked < until)
+    }
+
+    /// The request that bytes of the server at this position belong to, if to any: the last that had read no further.
+    pub fn concerned(&self, at: Position) -> Option<Pending> {
+        self.queue.iter().rfind(|pending| pending.position.acked <= at.sent).copied().filter(|_| self.owed == 0)
+    }
+
+    /// A response whose request was not lost ended before this offset: tells whether the client waits for such ends.
+    pub fn note_end(&mut self, end: u64) {
+        self.pipelines |= self.queue.front().is_some_and(|next| next.position.acked < end);
+    }
+
+    /// Whose response it is that begins here. `request` is what of the client has been handed on.
+    pub fn choose(&self, at: Position, request: Progress) -> Choice {
         if self.owed > 0 {
-            self.owed -= 1;
-            return None;
+            return Choice::Nobody { passed: 0 };
         }
-        self.queue.pop_front()
+        if let Some(Settled { left: 1.., is_sure }) = self.settled {
+            return Choice::Of { passed: 0, is_sure };
+        }
+        let Some(front) = self.queue.front() else { return Choice::Nobody { passed: 0 } };
+        // Nobody answers what was not received yet, and nothing that was read before a request answers it.
+        let may_answer = |pending: &Pending| {
+            pending.position.acked <= at.sent && (at.acked == 0 || at.acked > pending.position.sent)
+        };
+        if self.lost_until.is_none() {
+            return match front.position.acked <= at.sent && (!front.is_behind_hole || may_answer(front)) {
+                true => Choice::Of { passed: 0, is_sure: !(front.is_behind_hole && self.pipelines) },
+                false => Choice::Nobody { passed: 0 },
+            };
+        }
+        let count = self.queue.iter().take_while(|pending| may_answer(pending)).count();
+        let Some(passed) = count.checked_sub(1) else { return Choice::Nobody { passed: 0 } };
+        let Some(last) = self.queue.get(passed) else { return Choice::Nobody { passed: 0 } };
+        let before = passed.checked_sub(1).and_then(|before| self.queue.get(before));
+        if before.is_some_and(|before| self.pipelines || before.position.acked >= last.position.acked) {
+            return Choice::Undecided;
+        }
+        let is_alone = !self.queue.get(count).map_or(self.has_lost_requests, |next| next.is_behind_hole);
+        let end = last.end.or(request.end).filter(|_| at.acked > 0);
+        match end {
+            _ if !self.may_be_answered(last) => Choice::Of { passed, is_sure: true },
+            Some(end) if at.acked >= end.saturating_add(REQUEST_MIN) => Choice::Nobody { passed: count },
+            Some(_) => Choice::Of { passed, is_sure: true },
+            // Its own end is lost, and what was lost behind it may have been answered as well.
+            None if at.acked >= request.sent.saturating_add(REQUEST_MIN) || !is_alone => {
+                Choice::Nobody { passed: count }
+            }
+            None => Choice::Of { passed, is_sure: true },
+        }
     }
 
-    /// Removes the oldest: no response will come.
+    /// How many wait that a response at this position may belong to.
+    pub fn may_answer(&self, at: Position) -> usize {
+        self.queue.iter().take_while(|pending| pending.position.acked <= at.sent).count()
+    }
+
+    /// It was seen that `found` responses follow, which `among` of those that wait may belong to. Gives how many of these must have
+    /// been answered in lost bytes.
+    pub fn settle(&mut self, found: usize, among: usize) -> usize {
+        self.owed += found.saturating_sub(among);
+        self.settled = Some(Settled { left: found.min(among), is_sure: found == among });
+        among.saturating_sub(found)
+    }
+
+    /// Removes the request that a final response belongs to, as [`Self::choose`] said, when those before it are gone.
+    pub fn answer(&mut self, choice: Choice) -> Option<Pending> {
+        self.lost_until = None;
+        match choice {
+            Choice::Of { .. } => {
+                self.settled = self
+                    .settled
+                    .take()
+                    .filter(|settled| settled.left > 1)
+                    .map(|settled| Settled { left: settled.left - 1, ..settled });
+                self.queue.pop_front()
+            }
+            Choice::Nobody { .. } | Choice::Undecided => {
+                self.owed = self.owed.saturating_sub(1);
+                None
+            }
+        }
+    }
+
+    /// Removes the oldest: no response will come, or it was lost.
     pub fn pop(&mut self) -> Option<Pending> {
         self.queue.pop_front()
     }

@@ -5,7 +5,7 @@ use memchr::memchr;
 use crate::base::{Budget, Lease, Span, Timestamp};
 use crate::http::Version;
 use crate::http::detect;
-use crate::tcp::{Chunk, Side};
+use crate::tcp::{Chunk, Position, Side};
 
 /// What the reader made of some bytes.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum Found<'a> {
         bytes: &'a [u8],
         /// Frames of it.
         span: Span,
+        /// Position of its first byte.
+        position: Position,
         /// How many of the given bytes belong to it.
         used: usize,
     },
@@ -80,6 +82,8 @@ pub struct HeadReader {
     held: Vec<u8>,
     lease: Lease,
     span: Option<Span>,
+    /// Position of the first byte held.
+    position: Position,
     blank: BlankLine,
     /// True when the start line in `held` is whole and good.
     has_start_line: bool,
@@ -94,6 +98,7 @@ impl HeadReader {
             held: Vec::new(),
             lease: budget.lease(),
             span: None,
+            position: Position::default(),
             blank: BlankLine::default(),
             has_start_line: false,
         }
@@ -103,6 +108,13 @@ impl HeadReader {
     /// that a message is expected just here. After anything but [`Found::More`] the caller must [`clear`](Self::clear).
     pub fn read<'a>(&'a mut self, chunk: Chunk<'a>, first: bool, in_step: bool) -> Found<'a> {
         let data = chunk.data;
+        if !in_step && !self.is_holding() {
+            match self.search(data) {
+                Some(0) => {}
+                Some(used) => return Found::Garbage { used },
+                None => return Found::Garbage { used: data.len() },
+            }
+        }
         if !in_step && self.is_holding() && !self.has_start_line && self.begins_message(data) {
             // What was held was text without a line end, and a message begins with this chunk.
             self.clear();
@@ -115,7 +127,7 @@ impl HeadReader {
             };
             at = end + 1;
             let is_simple = if from_hold {
-                self.hold(&data[..at], chunk.span);
+                self.hold(chunk.up_to(at));
                 self.judge(&self.held, first)
             } else {
                 self.judge(&data[..at], first)
@@ -132,21 +144,21 @@ impl HeadReader {
         let end = self.blank.find(&data[at..]).map(|len| at + len);
         // What is held ends with the start line when that ended in this chunk.
         let from = if from_hold { at } else { 0 };
-        let more = &data[from..end.unwrap_or(data.len())];
+        let more = chunk.up_to(end.unwrap_or(data.len())).from(from);
         let room = self.limit.saturating_sub(self.held.len());
-        if more.len() > room {
-            self.hold(&more[..room], chunk.span);
+        if more.data.len() > room {
+            self.hold(more.up_to(room));
             return Found::TooLarge;
         }
         match end {
             Some(end) => {
                 if from_hold {
-                    self.hold(more, chunk.span);
+                    self.hold(more);
                 }
                 self.found(chunk, from_hold, end)
             }
             None => {
-                self.hold(more, chunk.span);
+                self.hold(more);
                 Found::More
             }
         }
@@ -160,6 +172,11 @@ impl HeadReader {
             (false, Side::Server) => detect::status_line(&self.held).map(|_| self.held.as_slice())?,
         };
         Some((lines, self.span?))
+    }
+
+    /// Position of the first byte held.
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     /// Bytes held.
@@ -191,9 +208,9 @@ impl HeadReader {
 
     fn found<'a>(&'a self, chunk: Chunk<'a>, from_hold: bool, used: usize) -> Found<'a> {
         if from_hold {
-            Found::Head { bytes: &self.held, span: self.span.unwrap_or(chunk.span), used }
+            Found::Head { bytes: &self.held, span: self.span.unwrap_or(chunk.span), position: self.position, used }
         } else {
-            Found::Head { bytes: &chunk.data[..used], span: chunk.span, used }
+            Found::Head { bytes: &chunk.data[..used], span: chunk.span, position: chunk.position, used }
         }
     }
 
@@ -219,7 +236,7 @@ impl HeadReader {
         if self.held.len() + chunk.data.len() > self.limit {
             return Found::TooLarge;
         }
-        self.hold(chunk.data, chunk.span);
+        self.hold(chunk);
         Found::More
     }
 
@@ -240,9 +257,21 @@ impl HeadReader {
         }
     }
 
-    fn hold(&mut self, data: &[u8], span: Span) {
-        self.held.extend_from_slice(data);
+    /// Where in the bytes, which follow a hole or other bytes that were no message, the next message begins or may begin. Content
+    /// need not end with a line, so it may stand behind anything.
+    fn search(&self, data: &[u8]) -> Option<usize> {
+        match self.role {
+            Side::Client => detect::find_request(data),
+            Side::Server => detect::find_response(data),
+        }
+    }
+
+    fn hold(&mut self, chunk: Chunk<'_>) {
+        if self.held.is_empty() {
+            self.position = chunk.position;
+        }
+        self.held.extend_from_slice(chunk.data);
         self.lease.set(self.held.capacity());
-        self.span = Some(self.span.map_or(span, |before| before.join(span)));
+        self.span = Some(self.span.map_or(chunk.span, |before| before.join(chunk.span)));
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Lane {
     pub(super) stamps: Vec<(u64, i64)>,
     pub(super) fin: bool,
     pub(super) time: Option<Timestamp>,
+    /// Offset of the first byte.
+    pub(super) start: Option<u64>,
 }
 
 /// One connection, as the sink saw it.
@@ -64,6 +66,7 @@ impl Recorder {
         seen.facts = facts.clone();
         match event {
             TcpEvent::Open => unreachable!(),
+            TcpEvent::Held(_) => {}
             TcpEvent::Close(reason) => seen.close = Some(reason),
             TcpEvent::Stream(side, event) => {
                 let lane = &mut seen.lanes[side.index()];
@@ -76,7 +79,10 @@ impl Recorder {
                         at(chunk.span.first);
                         at(chunk.span.last);
                         assert!(!lane.fin && !chunk.data.is_empty());
-                        assert_eq!(chunk.offset, lane.bytes.len() as u64);
+                        // A start that was guessed leaves room before it.
+                        let start = *lane.start.get_or_insert(chunk.offset - lane.bytes.len() as u64);
+                        assert_eq!(chunk.offset - start, lane.bytes.len() as u64);
+                        assert_eq!(chunk.position.sent, chunk.offset);
                         lane.bytes.extend_from_slice(chunk.data);
                         lane.stamps.push((chunk.span.first.frame.0, chunk.span.first.time.0));
                         seen.story.push(['c', 's'][side.index()]);

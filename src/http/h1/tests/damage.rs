@@ -9,8 +9,8 @@ fn a_gap_of_known_length_inside_content_is_only_a_gap() {
             c("GET /a HTTP/1.1\r\n\r\n"),
             s("HTTP/1.1 200 A\r\nContent-Length: 10\r\n\r\nabc"),
             Step::Gap(Server, 4),
-            s("hijHTTP/1.1 "),
             c("GET /b HTTP/1.1\r\n\r\n"),
+            s("hijHTTP/1.1 "),
             s("200 B\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nab"),
             Step::Gap(Server, 4),
             s("\r\n0\r\n\r\n"),
@@ -26,10 +26,10 @@ fn a_gap_of_known_length_inside_content_is_only_a_gap() {
             "0 < 200 A [Content-Length=10]",
             "0 < \"abc\"",
             "0 < lost 4",
-            "0 < \"hij\"",
-            "0 < end 48",
             "1 > GET /b",
             "1 > end 19",
+            "0 < \"hij\"",
+            "0 < end 48",
             "1 < 200 B [Transfer-Encoding=chunked]",
             "1 < \"ab\"",
             "1 < lost 4",
@@ -113,6 +113,7 @@ fn a_lost_response_does_not_shift_the_pairs() {
             "0 > end 19",
             "1 > GET /b",
             "1 > end 19",
+            "0 ! response-lost",
             "0 < abort Lost 0",
             "1 < 200 B [Content-Length=1]",
             "1 < \"B\"",
@@ -171,7 +172,7 @@ fn cut_start_lines_show_what_came_of_them() {
 #[test]
 fn a_message_may_begin_behind_a_packet_of_garbage() {
     let lines = whole(&[c("\0"), c("GET /a HTTP/1.1\r\n\r\n"), s("\0\0"), s("HTTP/1.1 204 A\r\n\r\n")]);
-    assert_eq!(lines, ["0 > GET /a", "0 > end 19", "0 < 204 A", "0 < end 18"]);
+    assert_eq!(lines, ["0 > GET /a", "0 > end 19", "0 ! garbage-skipped", "0 < 204 A", "0 < end 18"]);
 }
 
 #[test]
@@ -196,7 +197,17 @@ fn garbage_between_messages_is_passed_over() {
             c("GET /a HTTP/1.1\r\n\r\n\0\0binary\n words and words\nGET /b HTTP/1.1\r\n\r\n"),
             s("HTTP/1.1 204 A\r\n\r\nleft over\nHTTP/1.1 204 B\r\n\r\n"),
         ],
-        &["0 > GET /a", "0 > end 19", "1 > GET /b", "1 > end 19", "0 < 204 A", "0 < end 18", "1 < 204 B", "1 < end 18"],
+        &[
+            "0 > GET /a",
+            "0 > end 19",
+            "1 > GET /b",
+            "1 > end 19",
+            "0 < 204 A",
+            "0 < end 18",
+            "1 ! garbage-skipped",
+            "1 < 204 B",
+            "1 < end 18",
+        ],
     );
 }
 

@@ -28,6 +28,7 @@ impl Flood {
             self.open += match event {
                 TcpEvent::Open => 1,
                 TcpEvent::Close(_) => -1,
+                TcpEvent::Held(_) => 0,
                 TcpEvent::Stream(..) => 0,
             };
         });
