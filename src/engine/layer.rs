@@ -55,10 +55,12 @@ struct Held {
     span: Span,
     offset: u64,
     position: Position,
+    /// Bytes that are lost here, instead of data.
+    lost: u64,
 }
 
-/// How many bytes of one side wait for a word of the other.
-const UNSURE_MAX: usize = 16 << 10;
+/// How many bytes of one side wait for a word of the other: room for two of the largest records.
+const UNSURE_MAX: usize = 48 << 10;
 
 impl Waiting {
     /// What the bytes of a side say about the layer.
@@ -94,8 +96,13 @@ impl Waiting {
         self.held.push(held);
     }
 
-    /// Bytes of a side are lost. False when some of it waits already.
-    fn lose(&mut self, side: Side, len: u64, stamp: Stamp) -> bool {
+    /// Bytes of a side are lost. False when that decides.
+    fn lose(&mut self, side: Side, len: u64, stamp: Stamp, budget: &Budget) -> bool {
+        if self.is_unsure.get(side.index()) == Some(&true) && self.bytes < UNSURE_MAX {
+            let (span, position) = (Span::of(stamp, false), Position::default());
+            self.hold(Held { side, data: Vec::new(), span, offset: 0, position, lost: len }, budget);
+            return true;
+        }
         let is_first = self.held.iter().all(|held| held.side != side);
         if let (true, Some(hole)) = (is_first, self.holes.get_mut(side.index())) {
             let lost = hole.map_or(0, |(lost, _)| lost);
@@ -124,13 +131,13 @@ impl Layer {
                     Probe::No => false,
                     Probe::More => {
                         let Chunk { data, span, offset, position } = chunk;
-                        let held = Held { side, data: data.to_vec(), span, offset, position };
+                        let held = Held { side, data: data.to_vec(), span, offset, position, lost: 0 };
                         return waiting.hold(held, shared.budget);
                     }
                 };
                 self.decide(is_tls, shared, done);
             }
-            StreamEvent::Gap { len, stamp } if waiting.lose(side, len, stamp) => return,
+            StreamEvent::Gap { len, stamp } if waiting.lose(side, len, stamp, shared.budget) => return,
             _ if waiting.held.is_empty() => return,
             _ => self.decide(false, shared, done),
         }
@@ -151,8 +158,12 @@ impl Layer {
                     self.pass(side, StreamEvent::Gap { len, stamp }, shared, done);
                 }
             }
-            for Held { side, data, span, offset, position } in held {
-                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset, position }), shared, done);
+            for Held { side, data, span, offset, position, lost } in held {
+                let event = match lost {
+                    0 => StreamEvent::Data(Chunk { data: &data, span, offset, position }),
+                    len => StreamEvent::Gap { len, stamp: span.first },
+                };
+                self.pass(side, event, shared, done);
             }
         }
     }

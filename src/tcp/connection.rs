@@ -341,7 +341,8 @@ impl Connection {
 
     /// A time that nothing held back is older than.
     pub(super) fn held_since(&self) -> Option<Timestamp> {
-        let held = |half: &Half| half.assembler.held_since().into_iter().chain(half.padding.as_ref().map(|of| of.stamp.time));
+        let held =
+            |half: &Half| half.assembler.held_since().into_iter().chain(half.padding.as_ref().map(|of| of.stamp.time));
         self.halves.iter().flat_map(held).min()
     }
 

@@ -150,7 +150,7 @@ impl Core {
     pub(crate) fn take_piece(&mut self, tcp_side: Side, piece: Piece<'_>, keys: &KeyLog, out: Sink<'_>) {
         match piece {
             Piece::Record(mut record) => {
-                self.settle_roles(tcp_side, &record);
+                self.settle_roles(tcp_side, record.kind, record.body);
                 let side = self.role(tcp_side);
                 self.take_record(side, &mut record, keys, out);
             }
@@ -158,6 +158,7 @@ impl Core {
                 let side = self.role(tcp_side);
                 self.half(side).lose_record(stamp);
             }
+            Piece::Torn { body, span } => self.take_torn(tcp_side, body, span),
             Piece::LostRecord { body, stamp } => self.take_loss(tcp_side, Lost::Record { body }, stamp),
             Piece::LostBytes { bytes, stamp } => self.take_loss(tcp_side, Lost::Bytes(bytes), stamp),
             Piece::Malformed { stamp } => {
@@ -170,23 +171,38 @@ impl Core {
     }
 
     /// The client is who says hello as one, whatever TCP thought.
-    fn settle_roles(&mut self, tcp_side: Side, record: &Record<'_>) {
+    fn settle_roles(&mut self, tcp_side: Side, kind: u8, body: &[u8]) {
         let handshake = &self.handshake;
-        if record.kind != content::HANDSHAKE
+        if kind != content::HANDSHAKE
             || handshake.client_random.is_some()
             || handshake.server_random.is_some()
             || !self.queue.is_empty()
         {
             return;
         }
-        let sender = match record.body.first() {
-            Some(&super::message::kind::CLIENT_HELLO) => Side::Client,
-            Some(&super::message::kind::SERVER_HELLO) => Side::Server,
+        let sender = match body.first() {
+            Some(&message::kind::CLIENT_HELLO) => Side::Client,
+            Some(&message::kind::SERVER_HELLO) => Side::Server,
             _ => return,
         };
         if self.role(tcp_side) != sender && self.half(sender.other()).epoch == Epoch::Plain {
             self.is_flipped = !self.is_flipped;
             std::mem::swap(&mut self.client, &mut self.server);
+        }
+    }
+
+    /// The beginning of a ClientHello says most of what is needed.
+    fn take_torn(&mut self, tcp_side: Side, body: &[u8], span: Span) {
+        let Some((&[message::kind::CLIENT_HELLO, ..], hello)) = body.split_at_checked(4) else { return };
+        if self.failure.is_some() || self.handshake.client_random.is_some() {
+            return;
+        }
+        self.settle_roles(tcp_side, content::HANDSHAKE, body);
+        let is_first = self.role(tcp_side) == Side::Client && self.client.epoch == Epoch::Plain;
+        if is_first && self.handshake.note_torn_hello(hello, span).is_ok() {
+            self.take_step(Side::Client, Step::ClientHello);
+            self.has_start = true;
+            self.has_progress = true;
         }
     }
 
@@ -379,6 +395,13 @@ impl Core {
         match half.open(record, after) {
             Some((opened, turn)) => {
                 let source = half.keys.as_ref().map_or(SecretSource::KeyLog, |keys| keys.source);
+                let is_first = half.number == 1 && half.epoch == Epoch::Handshake;
+                // Before TLS 1.3 the Finished comes first.
+                let is_second = half.number <= 2 && half.epoch == Epoch::Session && half.offset == 0;
+                if is_first || is_second {
+                    // Whatever was lost, application data was not among it.
+                    half.loss = None;
+                }
                 if let Turn::Next(epoch) = turn {
                     half.epoch = epoch;
                     // Early data may have waited for this.

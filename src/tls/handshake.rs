@@ -294,6 +294,20 @@ impl Handshake {
         Ok(Step::ClientHello)
     }
 
+    /// The beginning of the body of a ClientHello whose end is lost. It makes no fingerprint.
+    pub(crate) fn note_torn_hello(&mut self, body: &[u8], span: Span) -> Result<(), Malformed> {
+        let hello = ClientHello::read_torn(body)?;
+        self.early_data_offered = hello.extensions.has(extension::EARLY_DATA);
+        self.is_veiled = hello.extensions.has(extension::ENCRYPTED_CLIENT_HELLO);
+        self.client_random = Some(*hello.random);
+        self.session_id = hello.session_id.to_vec();
+        self.offered_suites = hello.suites().take(SUITES_KEPT).collect();
+        self.info.start.get_or_insert(span.first);
+        self.info.sni = hello.server_name().map(str::to_ascii_lowercase);
+        self.info.alpn_offered = hello.alpn().take(ALPN_KEPT).map(shown).collect();
+        Ok(())
+    }
+
     /// A ClientHello in the shape of SSL 2.0 without its two length bytes; its challenge stands for the random bytes
     /// ([RFC 5246 appendix E.2](https://www.rfc-editor.org/rfc/rfc5246#appendix-E.2)).
     pub(crate) fn note_ssl2_hello(&mut self, bytes: &[u8], span: Span) -> Result<(), Malformed> {

@@ -96,6 +96,19 @@ impl<'a> ClientHello<'a> {
         Ok(Self { legacy_version, random, session_id, cipher_suites, extensions: Extensions::read(&mut reader)? })
     }
 
+    /// Reads the beginning of the body of a message whose end is lost: its random at least.
+    pub(crate) fn read_torn(body: &'a [u8]) -> Result<Self, Short> {
+        let mut reader = Reader::new(body);
+        let legacy_version = reader.u16()?;
+        let random = reader.take(32)?.first_chunk().ok_or(Short)?;
+        let session_id = vector8(&mut reader).unwrap_or_default();
+        let cipher_suites = vector16(&mut reader).unwrap_or_default();
+        let _compression = vector8(&mut reader).unwrap_or_default();
+        let _len = reader.u16().unwrap_or_default();
+        let extensions = if cipher_suites.is_empty() { Extensions::default() } else { Extensions(reader.rest()) };
+        Ok(Self { legacy_version, random, session_id, cipher_suites, extensions })
+    }
+
     /// The server name, when it is one that can be shown.
     pub fn server_name(&self) -> Option<&'a str> {
         let mut reader = Reader::new(self.extensions.find(extension::SERVER_NAME)?);

@@ -60,6 +60,8 @@ fn whatever_is_lost_of_a_handshake_of_tls13_is_made_up_for() {
                     let info = reading.session.info();
                     assert_eq!((info.version, info.cipher_suite), (Some(0x0304), Some(suite)), "{what}");
                     assert_eq!(info.decryption, Decryption::KeyLog);
+                    // No byte of application data was lost.
+                    assert!(reading.out.iter().flatten().all(|out| !matches!(out, Out::Gap(_))), "{what}");
                 }
             }
         }
@@ -231,4 +233,31 @@ fn trying_has_a_bound() {
     let reading = read_without(&made, &foreign, 0..3);
     assert!(reading.failure().contains("The ClientHello is not in the capture"), "{}", reading.failure());
     assert!(reading.peak < 4 << 20, "{}", reading.peak);
+}
+
+/// The end of a ClientHello is lost, and with it the ServerHello.
+#[test]
+fn the_beginning_of_a_hello_is_enough() {
+    let foreign = foreign_log(5);
+    let made = talk(Options::new(0x0304, 0x1301));
+    for len in [45, 48, 60, 100] {
+        let mut reading = Reading::new(&(foreign.clone() + &made.key_log));
+        let (head, tail) = made.wire[0].1.split_at(len);
+        reading.data(Side::Client, head);
+        reading.gap(Side::Client, tail.len() as u64, true);
+        for (number, (side, bytes)) in made.wire.iter().enumerate().skip(1) {
+            if number < 3 {
+                reading.gap(*side, bytes.len() as u64, true);
+            } else {
+                reading.data(*side, bytes);
+            }
+        }
+        reading.finish();
+        for side in Side::BOTH {
+            assert_eq!(reading.plain(side), made.plain[side.index()], "{len}");
+        }
+        let info = reading.session.info();
+        assert!(info.start.is_some() && info.ja4.is_none());
+        assert_eq!(info.sni.is_some(), len > 75, "{len}");
+    }
 }
