@@ -246,7 +246,8 @@ impl Connection {
             return self.reset(slot, side, &segment, rules, out);
         }
         if self.halves.iter().any(|half| half.padding.is_some()) {
-            let may_pad = padding::may_pad(packet, header, &self.halves[side.index()]);
+            let half = &self.halves[side.index()];
+            let may_pad = padding::may_pad(packet, header, half.offset(header.sequence), half.high);
             self.settle_padding(slot, side, header, may_pad, rules, out);
         }
         if !self.begin(side, &segment, rules) {
@@ -254,7 +255,7 @@ impl Connection {
         }
         let link = self.acknowledge(side, &segment, rules);
         let half = &mut self.halves[side.index()];
-        if padding::may_pad(packet, header, half) {
+        if padding::may_pad(packet, header, half.offset(header.sequence), half.high) {
             let (len, Segment { stamp, selected, .. }) = (segment.data.len(), segment);
             half.padding.get_or_insert_with(|| Box::new(Padding { header: *header, len, stamp, selected, link }));
             out(slot, &self.facts, TcpEvent::Held(stamp.time));

@@ -3,7 +3,6 @@
 //! Some network processors do that. Such a segment looks like one with a few zero bytes, so whether it is one shows in what follows:
 //! the sender's sequence number does not move, and nobody acknowledges the zeros.
 
-use super::half::Half;
 use super::reassembly::Link;
 use crate::base::Stamp;
 use crate::net::{Packet, TcpFlags, TcpHeader};
@@ -32,8 +31,8 @@ pub(super) enum Told {
     Padding,
 }
 
-/// True when a segment may be a padded acknowledgment. Bytes that end a write are pushed (RFC 9293 §3.9.1.2).
-pub(super) fn may_pad(packet: &Packet<'_>, header: &TcpHeader, ours: &Half) -> bool {
+/// True when a segment at this offset of a stream, which was seen up to `high`, may be a padded acknowledgment. Bytes that end a write are pushed (RFC 9293 §3.9.1.2).
+pub(super) fn may_pad(packet: &Packet<'_>, header: &TcpHeader, at: i64, high: u64) -> bool {
     let (len, flags) = (packet.payload.len(), header.flags);
     (1..=PADDING_MAX).contains(&len)
         && packet.cut == 0
@@ -42,8 +41,8 @@ pub(super) fn may_pad(packet: &Packet<'_>, header: &TcpHeader, ours: &Half) -> b
         && !flags.has(TcpFlags::SYN)
         && !flags.has(TcpFlags::PSH)
         && packet.payload.iter().all(|&byte| byte == 0)
-        && ours.offset(header.sequence).saturating_add(len as i64) > ours.high as i64
-        && ours.offset(header.sequence) <= ours.high as i64
+        && at.saturating_add(len as i64) > high as i64
+        && at <= high as i64
 }
 
 impl Padding {

@@ -7,9 +7,9 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Side, StreamEvent};
 
-use self::guess::Guess;
 use super::cipher::{Opened, Opener};
 use super::failure::Failure;
+use super::guess::Guess;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
 use super::handshake::{Carrier, Handshake, Step, TLS13};
 use super::hold::{Held, Lost, Queue};
@@ -111,22 +111,6 @@ impl Core {
         self.anomalies.note(kind, Some(stamp), self.anomalies_kept);
     }
 
-    /// The first bytes of a side come.
-    pub(crate) fn hear(&mut self, tcp_side: Side, first: &[u8], stamp: Stamp) {
-        if let Some(heard) = self.heard.get_mut(tcp_side.index()) {
-            *heard = true;
-        }
-        let is_answer = self.role(tcp_side) == Side::Server && self.handshake.info.version.is_none();
-        if let (true, Some(line)) = (is_answer && self.handshake.info.start.is_some(), status_line(first)) {
-            self.fail(Failure::AnsweredInClear { line }, stamp);
-        }
-    }
-
-    /// Bytes before the first one of a side are lost, so the capture has the beginning of the connection.
-    pub(crate) fn miss_start(&mut self) {
-        self.has_start = true;
-    }
-
     /// False while records of this side need only be counted.
     pub(crate) fn wants_bodies(&mut self, tcp_side: Side, keys: &KeyLog) -> bool {
         let side = self.role(tcp_side);
@@ -188,21 +172,6 @@ impl Core {
         if self.role(tcp_side) != sender && self.half(sender.other()).epoch == Epoch::Plain {
             self.is_flipped = !self.is_flipped;
             std::mem::swap(&mut self.client, &mut self.server);
-        }
-    }
-
-    /// The beginning of a ClientHello says most of what is needed.
-    fn take_torn(&mut self, tcp_side: Side, body: &[u8], span: Span) {
-        let Some((&[message::kind::CLIENT_HELLO, ..], hello)) = body.split_at_checked(4) else { return };
-        if self.failure.is_some() || self.handshake.client_random.is_some() {
-            return;
-        }
-        self.settle_roles(tcp_side, content::HANDSHAKE, body);
-        let is_first = self.role(tcp_side) == Side::Client && self.client.epoch == Epoch::Plain;
-        if is_first && self.handshake.note_torn_hello(hello, span).is_ok() {
-            self.take_step(Side::Client, Step::ClientHello);
-            self.has_start = true;
-            self.has_progress = true;
         }
     }
 
@@ -736,14 +705,6 @@ fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> V
         Some((epoch, keys_of(handshake, secret)?))
     });
     found.collect()
-}
-
-/// The first line of an answer in clear, fit to be shown.
-fn status_line(bytes: &[u8]) -> Option<String> {
-    const SHOWN: usize = 80;
-    let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next()?;
-    let is_http = line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"HTTP/"));
-    is_http.then(|| String::from_utf8_lossy(line).chars().filter(|letter| !letter.is_control()).take(SHOWN).collect())
 }
 
 /// Offset in the TCP stream behind a record.

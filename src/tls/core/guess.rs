@@ -1,14 +1,15 @@
 //! Lost hellos. Which session of the key log this is, and which suite of TLS 1.3 it chose, is found by trying: a record that a secret
 //! opens is proof. Before TLS 1.3 keys are made of both random values, so only the client's may be lost.
 
+use crate::base::{Span, Stamp};
 use crate::tcp::Side;
 
 use super::Core;
-use crate::tls::cipher::Opener;
 use crate::tls::failure::Failure;
+use crate::tls::guess::{Sealed, tells_tls13};
 use crate::tls::half::Epoch;
+use crate::tls::handshake::Step;
 use crate::tls::keylog::{KeyLog, Label, Random};
-use crate::tls::keys;
 use crate::tls::message::{kind, may_begin_with};
 use crate::tls::record::{Record, content};
 use crate::tls::suite::{KeyExchange, Suite};
@@ -21,47 +22,8 @@ const RECORDS_OF_ALL: usize = 3;
 const AHEAD: u64 = 64;
 /// The same when every session of the key log may be the one.
 const AHEAD_OF_ALL: u64 = 8;
-/// Sessions of the key log that are tried.
-const SESSIONS: usize = 4096;
-/// Bytes that a session may decrypt in vain for this; each byte tried adds [`WORK_PER_BYTE`].
-const WORK: u64 = 2 << 20;
-const WORK_PER_BYTE: u64 = 16;
-/// What making keys costs, in bytes decrypted.
-const KEYS_COST: u64 = 512;
 /// Suites that clients offer unless told otherwise.
 const USUAL: [u16; 3] = [0x1301, 0x1302, 0x1303];
-
-/// What was tried.
-pub(super) struct Guess {
-    /// The state of the key log.
-    revision: Option<u64>,
-    /// Encrypted records of each side that its secrets were tried on.
-    tried: [usize; 2],
-    work: u64,
-}
-
-/// One encrypted record.
-struct Sealed {
-    side: Side,
-    kind: u8,
-    version: u16,
-    body: Vec<u8>,
-    /// Records that may stand before it under its keys.
-    ahead: u64,
-}
-
-impl Guess {
-    pub(super) fn new() -> Self {
-        Self { revision: None, tried: [0; 2], work: WORK }
-    }
-
-    /// False when that costs more than may be spent.
-    fn afford(&mut self, cost: usize) -> bool {
-        let left = self.work.checked_sub(cost as u64);
-        self.work = left.unwrap_or(0);
-        left.is_some()
-    }
-}
 
 impl Core {
     /// True while a hello is missing that an encrypted record needs.
@@ -118,10 +80,13 @@ impl Core {
         }
         let version = self.handshake.info.version;
         let found = match (version, self.handshake.suite) {
-            (None, _) => self.try_tls13(&sealed, random, &self.suites_offered(), keys),
-            (Some(0x0304), Some(suite)) => self.try_tls13(&sealed, random, &[suite], keys),
+            (None, _) => {
+                let suites = self.suites_offered();
+                self.guess.try_tls13(&sealed, random, &suites, keys)
+            }
+            (Some(0x0304), Some(suite)) => self.guess.try_tls13(&sealed, random, &[suite], keys),
             (Some(0x0301..=0x0303), Some(_)) if self.handshake.client_random.is_none() => {
-                self.try_legacy(&sealed, keys).into_iter().for_each(|random| {
+                self.guess.try_legacy(&sealed, &self.handshake, keys).into_iter().for_each(|random| {
                     self.handshake.client_random = Some(random);
                     self.has_progress = true;
                 });
@@ -167,8 +132,7 @@ impl Core {
             }
             self.guess.tried[side.index()] = count.max(tried);
         }
-        let bytes: usize = all.iter().map(|sealed| sealed.body.len()).sum();
-        self.guess.work = self.guess.work.saturating_add(bytes as u64 * WORK_PER_BYTE).min(4 * WORK);
+        self.guess.earn(&all);
         // The cheapest first.
         all.sort_by_key(|sealed| sealed.body.len());
         all
@@ -182,105 +146,37 @@ impl Core {
         known.filter(|suite| suite.key_exchange == KeyExchange::Tls13 && suite.cipher.is_some()).collect()
     }
 
-    fn try_tls13(
-        &mut self,
-        sealed: &[Sealed],
-        random: Option<Random>,
-        suites: &[Suite],
-        keys: &KeyLog,
-    ) -> Option<(Random, Suite)> {
-        const ALL: [Label; 4] =
-            [Label::ClientHandshake, Label::ServerHandshake, Label::ClientTraffic, Label::ServerTraffic];
-        let randoms = match random {
-            Some(random) => vec![random],
-            None => keys.sessions(&ALL, SESSIONS),
-        };
-        let guess = &mut self.guess;
-        // What follows directly upon the hellos is tried for all sessions before what lies further off is tried for one.
-        for is_near in [true, false] {
-            for sealed in sealed {
-                let numbers = if is_near { 0..=0 } else { 1..=sealed.ahead };
-                if numbers.is_empty() {
-                    continue;
-                }
-                for random in &randoms {
-                    for label in labels(sealed.side) {
-                        let Some(found) = keys.secret(random, label) else { continue };
-                        let secret = found.secret.as_bytes();
-                        for suite in suites.iter().filter(|suite| suite.hash.size() == secret.len()) {
-                            if !guess.afford(KEYS_COST as usize) {
-                                return None;
-                            }
-                            let Some(mut opener) = Opener::tls13(suite, secret) else { continue };
-                            if sealed.opens(&mut opener, numbers.clone(), guess) {
-                                return Some((*random, *suite));
-                            }
-                        }
-                    }
-                }
-            }
+    /// The beginning of a ClientHello says most of what is needed.
+    pub(super) fn take_torn(&mut self, tcp_side: Side, body: &[u8], span: Span) {
+        let Some((&[kind::CLIENT_HELLO, ..], hello)) = body.split_at_checked(4) else { return };
+        if self.failure.is_some() || self.handshake.client_random.is_some() {
+            return;
         }
-        None
+        self.settle_roles(tcp_side, content::HANDSHAKE, body);
+        let is_first = self.role(tcp_side) == Side::Client && self.client.epoch == Epoch::Plain;
+        if is_first && self.handshake.note_torn_hello(hello, span).is_ok() {
+            self.take_step(Side::Client, Step::ClientHello);
+            self.has_start = true;
+            self.has_progress = true;
+        }
     }
 
-    /// The client's random before TLS 1.3, with that of the server at hand.
-    fn try_legacy(&mut self, sealed: &[Sealed], keys: &KeyLog) -> Option<Random> {
-        let randoms = keys.sessions(&[Label::Master], SESSIONS);
-        let (handshake, guess) = (&self.handshake, &mut self.guess);
-        for is_near in [true, false] {
-            for sealed in sealed {
-                let numbers = if is_near { 0..=0 } else { 1..=sealed.ahead };
-                if numbers.is_empty() {
-                    continue;
-                }
-                for random in &randoms {
-                    if !guess.afford(KEYS_COST as usize) {
-                        return None;
-                    }
-                    let Some(found) = keys.secret(random, Label::Master) else { continue };
-                    let opener = keys::opener_of(handshake, random, &found.secret, sealed.side);
-                    if opener.is_some_and(|mut opener| sealed.opens(&mut opener, numbers.clone(), guess)) {
-                        return Some(*random);
-                    }
-                }
-            }
+    /// The first bytes of a side come.
+    pub(crate) fn hear(&mut self, tcp_side: Side, first: &[u8], stamp: Stamp) {
+        if let Some(heard) = self.heard.get_mut(tcp_side.index()) {
+            *heard = true;
         }
-        None
-    }
-}
-
-impl Sealed {
-    /// True when these keys open the record under one of the numbers.
-    fn opens(&self, opener: &mut Opener, numbers: std::ops::RangeInclusive<u64>, guess: &mut Guess) -> bool {
-        let mut body = self.body.clone();
-        let (kind, version) = (self.kind, self.version);
-        let mut record = Record {
-            kind,
-            version,
-            body: &mut body,
-            span: Default::default(),
-            offset: 0,
-            position: Default::default(),
-        };
-        opener.begin_record();
-        for number in numbers {
-            if !guess.afford(self.body.len() + 64) {
-                return false;
-            }
-            if opener.open(number, &mut record).is_ok() {
-                return true;
-            }
+        let is_answer = self.role(tcp_side) == Side::Server && self.handshake.info.version.is_none();
+        if let (true, Some(line)) = (is_answer && self.handshake.info.start.is_some(), status_line(first)) {
+            self.fail(Failure::AnsweredInClear { line }, stamp);
         }
-        false
     }
-}
 
-/// What a record of this side may be protected with.
-fn labels(side: Side) -> [Label; 2] {
-    [Epoch::Handshake.label(side), Epoch::Traffic.label(side)]
-}
+    /// Bytes before the first one of a side are lost, so the capture has the beginning of the connection.
+    pub(crate) fn miss_start(&mut self) {
+        self.has_start = true;
+    }
 
-impl Core {
     /// True when a plain handshake record shows that a version before TLS 1.3 was agreed on while the ServerHello is lost:
     /// TLS 1.3 sends nothing but hellos in plain, and nothing of this kind behind a ChangeCipherSpec.
     pub(super) fn is_legacy_flight(&self, side: Side, record: &Record<'_>) -> bool {
@@ -330,7 +226,10 @@ impl Core {
     }
 }
 
-/// True when the key log has secrets of TLS 1.3 for this session.
-fn tells_tls13(keys: &KeyLog, random: &Random) -> bool {
-    Side::BOTH.into_iter().flat_map(labels).any(|label| keys.secret(random, label).is_some())
+/// The first line of an answer in clear, fit to be shown.
+fn status_line(bytes: &[u8]) -> Option<String> {
+    const SHOWN: usize = 80;
+    let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next()?;
+    let is_http = line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"HTTP/"));
+    is_http.then(|| String::from_utf8_lossy(line).chars().filter(|letter| !letter.is_control()).take(SHOWN).collect())
 }
