@@ -60,6 +60,11 @@ impl Lease {
         self.bytes = bytes;
     }
 
+    /// An empty lease of the same account.
+    pub fn another(&self) -> Lease {
+        Lease { used: self.used.clone(), bytes: 0 }
+    }
+
     /// Bytes held by this lease.
     pub fn bytes(&self) -> usize {
         self.bytes

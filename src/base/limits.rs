@@ -1,5 +1,7 @@
 //! What hostile traffic may cost: one plain value, passed at construction.
 
+use super::stamp::Stamp;
+
 /// Upper bounds of everything that traffic could make grow. Sizes in bytes, times in nanoseconds of capture time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -13,6 +15,15 @@ pub struct Limits {
     pub capture_block: usize,
     /// Interfaces described in one pcapng section; packets of more are skipped.
     pub capture_interfaces: usize,
+    /// Frames of a pipe or a compressed file that are held back to bring them in order.
+    pub order_frames: usize,
+    /// How long they are held back at most.
+    pub order_age: u64,
+    /// The same while packets come live, and somebody waits for them.
+    pub order_age_live: u64,
+    /// Bytes of frames that are held back; bytes of the index of a file that is out of order, more of which goes to a temporary file;
+    /// and bytes of pieces of that file.
+    pub order_memory: usize,
     /// Fragments held back by all unfinished IP datagrams.
     pub fragment_memory: usize,
     /// Age at which an unfinished IP datagram is given up ([RFC 791 §3.2] suggests 15 s, RFC 8200 60 s).
@@ -30,10 +41,14 @@ pub struct Limits {
     /// Distance from its stream at which a segment is no longer believed. The largest scaled window is 1 GiB (RFC 7323 §2.3),
     /// real ones stay below 16 MiB.
     pub tcp_window: u64,
-    /// Time to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
-    pub tcp_patience: u64,
-    /// The same in packets of the connection.
+    /// Packets of a connection to wait, once the receiver has acknowledged bytes, for a capture that shows them late.
     pub tcp_patience_packets: u32,
+    /// Time to wait, where that counts: when [`Self::tcp_patience_frames`] of the capture have come meanwhile.
+    pub tcp_patience: u64,
+    /// Frames after which times count.
+    pub tcp_patience_frames: u64,
+    /// Time after which they count in any case: somebody may wait for what a silent network brings.
+    pub tcp_patience_longest: u64,
     /// Closed TCP connections remembered, so that late segments do not look like new connections.
     pub tcp_closed: usize,
     /// Time without a packet after which a connection is taken as over when memory is needed.
@@ -87,11 +102,26 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// True when enough has come since a TCP connection began to wait for what the capture shows late: so many of its packets, or so much
+    /// time.
+    pub fn is_tcp_patience_over(&self, packets: u32, since: Stamp, now: Stamp) -> bool {
+        packets >= self.tcp_patience_packets || self.has_passed(self.tcp_patience, since, now)
+    }
+
+    /// True when so much time has passed that nothing is waited for any more. Time alone says little: out of place are frames, and between
+    /// two of them there may be seconds.
+    pub fn has_passed(&self, time: u64, since: Stamp, now: Stamp) -> bool {
+        let waited = now.time.nanos_since(since.time);
+        let frames = now.frame.0.abs_diff(since.frame.0);
+        waited >= time && (frames >= self.tcp_patience_frames || waited >= self.tcp_patience_longest)
+    }
+
     /// Shares out the memory of a whole run: half to connections and what they hold back, three sixteenths to entries that wait for
     /// their turn; the rest is for buffers, tables and the program itself.
     pub fn share_memory(&mut self, total: usize) {
         self.memory = total / 2;
         self.waiting = total / 16 * 3;
+        self.order_memory = total / 32;
     }
 }
 
@@ -107,6 +137,10 @@ impl Default for Limits {
             frame: MIB,
             capture_block: 16 * MIB,
             capture_interfaces: 65_536,
+            order_frames: 512,
+            order_age: 30 * SECOND,
+            order_age_live: SECOND / 5,
+            order_memory: 4 * MIB,
             fragment_memory: 4 * MIB,
             fragment_age: 60 * SECOND,
             tunnel_depth: 8,
@@ -117,6 +151,8 @@ impl Default for Limits {
             tcp_window: 16 << 20,
             tcp_patience: SECOND / 2,
             tcp_patience_packets: 64,
+            tcp_patience_frames: 128,
+            tcp_patience_longest: 60 * SECOND,
             tcp_closed: 16_384,
             idle: 120 * SECOND,
             idle_tcp: 7440 * SECOND,

@@ -48,7 +48,9 @@ impl Span {
 
     /// The span from the start of `self` to the end of `next`, which follows it.
     pub fn join(self, next: Span) -> Self {
-        let last = if next.last.time >= self.last.time { next.last } else { self.last };
+        // Bytes behind a hole have the time at which a later frame filled it: that one was the last.
+        let order = |stamp: Stamp| (stamp.time, stamp.frame);
+        let last = if order(next.last) >= order(self.last) { next.last } else { self.last };
         Self { first: self.first, last, selected: self.selected || next.selected }
     }
 }

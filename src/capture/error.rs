@@ -62,6 +62,17 @@ pub enum CaptureError {
         /// Minor version in the header.
         minor: u16,
     },
+    /// A file whose frames are out of order, and there is no room to sort them.
+    #[error(
+        "{}: frames are out of time order, and the temporary file that sorts them cannot be written: {source}",
+        name(path)
+    )]
+    Temporary {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A compressed file of which nothing can be decompressed.
     #[error("{}: {coding} data that cannot be decompressed: {source}", name(path))]
     Compressed {

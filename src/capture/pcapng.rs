@@ -12,21 +12,24 @@
 //! ```
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::clock::Clock;
+use super::dropped::{Dropped, Statistics};
 use super::error::CaptureError;
 use super::frame::{LinkType, SecretsKind};
 use super::order::Order;
-use super::reader::{Ids, Notes, Placed, Record};
+use super::record::{Ids, Notes, Placed, Record};
 use super::window::Window;
 use crate::base::Timestamp;
 
 /// Block types; that of a section header reads the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
-const PACKET: u32 = 2;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
+pub(super) const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const INTERFACE_STATISTICS: u32 = 5;
+pub(super) const ENHANCED_PACKET: u32 = 6;
 const SYSTEMD_JOURNAL: u32 = 9;
 pub(super) const DECRYPTION_SECRETS: u32 = 10;
 /// Custom blocks, to be copied by tools that do not know them, and not.
@@ -40,6 +43,8 @@ const SYSDIG_EVENT: [u32; 3] = [0x204, 0x216, 0x221];
 const FRAME: usize = 12;
 /// Block type and first length.
 pub(super) const HEAD: usize = 8;
+/// Drops of an old packet block that nobody counted.
+const DROPS_UNKNOWN: u16 = u16::MAX;
 /// Kind of secrets: an NSS key log.
 const TLS_KEY_LOG: u32 = 0x544c_534b;
 
@@ -47,14 +52,31 @@ const TLS_KEY_LOG: u32 = 0x544c_534b;
 pub(super) struct PcapNg {
     order: Order,
     /// Interfaces of the section.
-    interfaces: Vec<Interface>,
+    interfaces: Arc<Vec<Interface>>,
+    /// What each of them has counted.
+    statistics: Vec<Statistics>,
+    /// What interfaces of earlier sections dropped.
+    dropped: Dropped,
     /// Time of the last packet that had one.
     time: Timestamp,
     /// Records since the last frame that have a frame number in Wireshark and are no frames for us.
     numbers: u64,
+    /// The sections so far, when they are kept.
+    sections: Option<Vec<Section>>,
+    /// Interfaces of all of them.
+    described: usize,
 }
 
-#[derive(Clone, Copy)]
+/// What is needed to read a block of a section when those before it are not at hand.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    /// Where it begins.
+    pub(super) at: u64,
+    order: Order,
+    interfaces: Arc<Vec<Interface>>,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Interface {
     id: u32,
     link_type: LinkType,
@@ -90,6 +112,21 @@ pub(super) fn secrets(order: Order, body: &[u8]) -> Option<(SecretsKind, Range<u
     Some((kind, 8..len.checked_add(8)?))
 }
 
+/// Takes what one of the interfaces has counted, from the body of its block; damage in it costs no packet, and is not told.
+///
+/// ```text
+/// | interface | time, upper half | time, lower half | options ...
+/// ```
+pub(super) fn statistics(order: Order, body: &[u8], interfaces: &mut [Statistics]) {
+    let interface = order.u32(body, 0).and_then(|at| interfaces.get_mut(at as usize));
+    if let (Some(interface), Some(options)) = (interface, body.get(12..)) {
+        each_option(order, options, |code, value| {
+            let counted = options.get(value).and_then(|bytes| count(order, bytes));
+            counted.into_iter().for_each(|count| interface.take(code, count));
+        });
+    }
+}
+
 fn section(window: &mut Window) -> Result<Order, SectionFault> {
     if !window.ask(16) {
         return Err(SectionFault::Cut);
@@ -112,7 +149,16 @@ impl PcapNg {
         }
         let path = || notes.path().into();
         match section(window) {
-            Ok(order) => Ok(Some(Self { order, interfaces: Vec::new(), time: Timestamp::default(), numbers: 0 })),
+            Ok(order) => Ok(Some(Self {
+                order,
+                interfaces: Arc::default(),
+                statistics: Vec::new(),
+                dropped: Dropped::default(),
+                time: Timestamp::default(),
+                numbers: 0,
+                sections: None,
+                described: 0,
+            })),
             Err(SectionFault::ByteOrder) => Ok(None),
             Err(SectionFault::Cut) => Err(CaptureError::HeaderCut { path: path(), format: "pcapng" }),
             Err(SectionFault::Version(major, minor)) => {
@@ -121,9 +167,57 @@ impl PcapNg {
         }
     }
 
+    /// Keeps the sections from here on.
+    pub(super) fn keep_sections(&mut self) {
+        self.sections = Some(Vec::new());
+    }
+
+    /// The sections that were kept, with all their interfaces; nothing when they were too many.
+    pub(super) fn sections(&mut self) -> Option<Vec<Section>> {
+        let mut sections = self.sections.take()?;
+        if let Some(last) = sections.last_mut() {
+            last.interfaces = self.interfaces.clone();
+        }
+        Some(sections)
+    }
+
+    /// Goes on with a block of this section, or of the same one; what has no time of its own has this one.
+    pub(super) fn enter(&mut self, section: Option<&Section>, time: Timestamp) {
+        self.time = time;
+        if let Some(section) = section {
+            self.order = section.order;
+            self.interfaces = section.interfaces.clone();
+        }
+    }
+
+    /// A section begins; `most` bounds what is kept of sections and their interfaces.
+    #[cold]
+    fn begin(&mut self, order: Order, at: u64, most: usize) {
+        let interfaces = std::mem::take(&mut self.interfaces);
+        self.order = order;
+        self.dropped = self.dropped();
+        self.statistics.clear();
+        let Some(sections) = &mut self.sections else { return };
+        self.described += interfaces.len();
+        if let Some(last) = sections.last_mut() {
+            last.interfaces = interfaces;
+        }
+        sections.push(Section { at, order, interfaces: Arc::default() });
+        if sections.len() + self.described > most {
+            self.sections = None;
+        }
+    }
+
     /// Frame numbers since the last frame, once.
     pub(super) fn numbers_left(&mut self) -> u64 {
         std::mem::take(&mut self.numbers)
+    }
+
+    /// What all interfaces dropped, as far as blocks have said so by now.
+    pub(super) fn dropped(&self) -> Dropped {
+        let mut dropped = self.dropped;
+        self.statistics.iter().for_each(|statistics| dropped.add(&statistics.dropped()));
+        dropped
     }
 
     /// The next frame or secrets; what is before it is consumed, it is at the start of the window.
@@ -139,6 +233,10 @@ impl PcapNg {
                 PACKET => self.packet(body, len),
                 DECRYPTION_SECRETS => self.secrets(body, len),
                 INTERFACE_DESCRIPTION => self.interface(body, notes, ids),
+                INTERFACE_STATISTICS => {
+                    statistics(self.order, body, &mut self.statistics);
+                    Found::default()
+                }
                 kind => {
                     self.numbers += u64::from(self.has_number(kind, body));
                     Found::default()
@@ -171,10 +269,7 @@ impl PcapNg {
         let mut kind = self.order.u32(window.bytes(), 0)?;
         if kind == SECTION_HEADER {
             match section(window) {
-                Ok(order) => {
-                    self.order = order;
-                    self.interfaces.clear();
-                }
+                Ok(order) => self.begin(order, window.offset(), notes.limits().capture_interfaces),
                 Err(fault) => {
                     match fault {
                         SectionFault::Cut => notes.end(window, "the file ends inside a section header"),
@@ -240,6 +335,9 @@ impl PcapNg {
         };
         let stamp = u64::from(high) << 32 | u64::from(low);
         let interface = u32::from(interface);
+        if let Some(drops) = order.u16(body, 2).filter(|&drops| drops != DROPS_UNKNOWN) {
+            self.skip(interface, drops.into());
+        }
         self.place(Packet { interface, stamp: Some(stamp), captured, original, at: 20, has_options: true }, body, len)
     }
 
@@ -271,6 +369,7 @@ impl PcapNg {
         }
         let mut comment = None;
         let mut fcs = interface.fcs;
+        let mut skipped = None;
         // Packets without options, nearly all, stop here.
         let rest = captured.saturating_add(3) & !3;
         if packet.has_options
@@ -291,11 +390,15 @@ impl PcapNg {
                         fcs = (flags >> 5 & 0xf) as u8;
                     }
                 }
+                4 => skipped = options.get(value).and_then(|bytes| count(self.order, bytes)),
                 _ => {}
             });
             if !whole && fault.is_none() {
                 fault = Some("an option that runs over the end of its block".into());
             }
+        }
+        if let Some(skipped) = skipped {
+            self.skip(packet.interface, skipped);
         }
         if let Some(stamp) = packet.stamp {
             self.time = interface.clock.time(stamp);
@@ -312,6 +415,14 @@ impl PcapNg {
         };
         placed.strip_fcs(fcs);
         Found { record: Some(Record::frame(placed, len)), fault }
+    }
+
+    /// Packets were dropped since the one before on the same interface.
+    #[cold]
+    fn skip(&mut self, interface: u32, count: u64) {
+        if let Some(statistics) = self.statistics.get_mut(interface as usize) {
+            statistics.skip(count);
+        }
     }
 
     /// A packet that cannot be handed on, but has its number.
@@ -356,10 +467,26 @@ impl PcapNg {
             }
         });
         let link_type = LinkType(u32::from(link_type));
-        self.interfaces.push(Interface { id: ids.interface(), link_type, snaplen, clock, fcs });
+        Arc::make_mut(&mut self.interfaces).push(Interface { id: ids.interface(), link_type, snaplen, clock, fcs });
+        self.statistics.push(Statistics::default());
         let fault = (!whole).then(|| "an option that runs over the end of its block".into());
         Found { record: None, fault }
     }
+}
+
+/// The clock of an interface, from the body of its description.
+pub(super) fn clock(order: Order, body: &[u8]) -> Option<Clock> {
+    let options = body.get(8..)?;
+    let mut clock = Clock::MICROSECONDS;
+    each_option(order, options, |code, value| {
+        let value = options.get(value).unwrap_or_default();
+        match code {
+            9 => value.first().into_iter().for_each(|&resolution| clock.set_resolution(resolution)),
+            14 => order.u64(value, 0).into_iter().for_each(|seconds| clock.set_offset(seconds as i64)),
+            _ => {}
+        }
+    });
+    Some(clock)
 }
 
 /// What the three kinds of packet blocks say.
@@ -405,6 +532,11 @@ fn each_option(order: Order, options: &[u8], mut each: impl FnMut(u16, Range<usi
         at = (end + 3) & !3;
     }
     true
+}
+
+/// The value of an option that counts something.
+fn count(order: Order, value: &[u8]) -> Option<u64> {
+    order.u64(value, 0).filter(|_| value.len() == 8)
 }
 
 /// Length of the UTF-8 text at the start, without zero bytes at its end.

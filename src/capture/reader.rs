@@ -1,21 +1,27 @@
 //! Reads one capture.
 
+use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use super::causality::{Segments, Votes};
 use super::coding::Coding;
-use super::error::{CaptureError, Damage};
+use super::dropped::Dropped;
+use super::error::CaptureError;
 use super::facts::{Facts, Progress};
-use super::frame::{Frame, LinkType, Secrets, SecretsKind};
+use super::frame::{Frame, Secrets};
+use super::index::{Entry, Gather};
 use super::looks::looks_like;
+use super::ordered::{Ordered, Room};
 use super::pcap::Pcap;
-use super::pcapng::PcapNg;
-use super::source::{Counted, Opener, Source, Stopped};
+use super::pcapng::{PcapNg, Section};
+use super::record::{Ids, Kind, Notes, Record};
+use super::source::{Counted, Opener, Source};
 use super::window::Window;
-use crate::base::{FrameNumber, Limits, Timestamp};
+use crate::base::{FrameNumber, Limits};
 
 /// Read buffer of a file: what was read stays near the processor until it is used.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -49,6 +55,11 @@ pub struct Reader {
     size: Option<u64>,
     /// Read buffers may be kept. What decompressors and pipes give comes in small pieces: each would take a buffer.
     lasts: bool,
+    is_coded: bool,
+    /// Set when it is wanted to know that nothing comes.
+    tells_idle: Arc<AtomicBool>,
+    /// Reads the records by an index, not one after the other.
+    ordered: Option<Box<Ordered>>,
 }
 
 enum Format {
@@ -97,7 +108,21 @@ impl Reader {
         }
         let format = Format::open(&mut window, &notes, None)?;
         let (ids, count) = (Ids::default(), Arc::default());
-        Ok(Self { window, format, notes, ids, numbers: 0, taken: 0, over: false, count, size: None, lasts: false })
+        Ok(Self {
+            window,
+            format,
+            notes,
+            ids,
+            numbers: 0,
+            taken: 0,
+            over: false,
+            count,
+            size: None,
+            lasts: false,
+            ordered: None,
+            is_coded: false,
+            tells_idle: Arc::default(),
+        })
     }
 
     /// The next bytes of a stream that is fed; after its end, or when it is damaged beyond reading, they are dropped.
@@ -114,10 +139,67 @@ impl Reader {
         self.window.close();
     }
 
+    /// Opens a file whose frames are to come by time, whatever their order in it: reads it once to see where they stand. Where the
+    /// `segments` of the frames contradict their times, or the file cannot be read in any order, its own order is kept.
+    pub(super) fn open_by_time(
+        path: &Path,
+        limits: &Limits,
+        room: &Room,
+        is_alone: bool,
+        segments: Option<&mut Segments>,
+        ids: &mut Ids,
+    ) -> Result<Self, CaptureError> {
+        let mut reader = Self::open_buffered(path, limits, BUFFER)?;
+        if !reader.is_seekable() {
+            return Ok(reader);
+        }
+        let spilled = |source| CaptureError::Temporary { path: path.into(), source };
+        let (mut votes, mut numbers, mut new_ids) = (Votes::new(), 0, Ids(ids.0));
+        let mut index = Gather::new(room.bytes, room.folder.clone(), &room.budget);
+        let mut segments = segments;
+        reader.format.keep_sections();
+        while let Some(record) = reader.step(&mut new_ids) {
+            let Item::Frame(frame) = reader.item(&record, FrameNumber(0)) else { continue };
+            if let Some(segments) = &mut segments {
+                segments(&frame, &mut |segment| votes.take(segment, frame.time));
+            }
+            if room.stop.load(Relaxed) {
+                break;
+            }
+            numbers += record.numbers();
+            let len = u32::try_from(record.len).unwrap_or(u32::MAX);
+            let entry = Entry { time: frame.time, at: reader.window.offset(), number: numbers, len };
+            index.push(entry).map_err(spilled)?;
+        }
+        numbers += reader.numbers_left();
+        let sections = reader.format.sections();
+        let Some(sections) = sections.filter(|_| votes.trusts_times()) else {
+            let mut reader = Self::open_buffered(path, limits, BUFFER)?;
+            reader.notes.facts.disorder.has_clocks = !votes.trusts_times();
+            return Ok(reader);
+        };
+        let file = File::open(path).map_err(|source| CaptureError::Unreadable { path: path.into(), source })?;
+        let index = index.finish().map_err(spilled)?;
+        let mut ordered = Ordered::new(index, file, sections, numbers, is_alone, room);
+        ordered.keeps_flows = votes.keeps_flows();
+        reader.ordered = Some(Box::new(ordered));
+        *ids = new_ids;
+        reader.notes.begin_again();
+        (reader.window, reader.taken, reader.over, reader.lasts) = (Window::fed(), 0, false, false);
+        reader.count = Arc::default();
+        Ok(reader)
+    }
+
     fn new(source: Source, path: PathBuf, limits: &Limits, buffer: usize) -> Result<Self, CaptureError> {
-        let count = Arc::new(AtomicU64::new(0));
-        let counted = Counted { read: source.read, count: Arc::clone(&count), size: source.size };
-        let notes = Notes { source: Some((Arc::clone(&count), source.size)), ..Notes::new(path, limits) };
+        let (count, tells_idle) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let counted = Counted {
+            read: source.read,
+            count: Arc::clone(&count),
+            size: source.size,
+            tells_idle: Arc::clone(&tells_idle),
+        };
+        let mut notes = Notes::new(path, limits);
+        notes.source = Some((Arc::clone(&count), source.size));
         let mut window = Window::new(Box::new(counted), FIRST_BUFFER);
         window.ask(4);
         let coding = Coding::of(window.bytes());
@@ -138,6 +220,9 @@ impl Reader {
             count,
             size: source.size,
             lasts: source.size.is_some() && coding.is_none(),
+            ordered: None,
+            is_coded: coding.is_some(),
+            tells_idle,
         })
     }
 
@@ -159,6 +244,9 @@ impl Reader {
         if self.over {
             return None;
         }
+        if self.ordered.is_some() {
+            return self.step_by_index(ids);
+        }
         let record = match &mut self.format {
             Format::Pcap(pcap) => pcap.next(&mut self.window, &mut self.notes, ids),
             Format::PcapNg(pcapng) => pcapng.next(&mut self.window, &mut self.notes, ids),
@@ -173,6 +261,50 @@ impl Reader {
             None => self.over = !self.window.is_starved(),
         }
         record
+    }
+
+    /// Moves to the next record by time.
+    fn step_by_index(&mut self, ids: &mut Ids) -> Option<Record> {
+        let Self { window, format, notes, ordered, .. } = self;
+        let ordered = ordered.as_mut()?;
+        loop {
+            let entry = match ordered.load(window) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    notes.note(0, error.to_string());
+                    None
+                }
+            };
+            let Some(entry) = entry else {
+                self.over = true;
+                return None;
+            };
+            self.count.fetch_add(u64::from(entry.len), Relaxed);
+            // What is wrong in the file was noted when the index was made.
+            let (told, damages) = (notes.facts.damage.len(), notes.facts.damages);
+            let record = match format {
+                Format::Pcap(pcap) => pcap.next(window, notes, ids),
+                Format::PcapNg(pcapng) => {
+                    pcapng.enter(ordered.section(&entry), entry.time);
+                    pcapng.next(window, notes, ids)
+                }
+            };
+            notes.facts.damage.truncate(told);
+            notes.facts.damages = damages;
+            if let Some(Record { kind: Kind::Frame(mut placed), len }) = record
+                && placed.time == entry.time
+                && len == entry.len as usize
+            {
+                placed.numbers = ordered.step(&entry);
+                notes.frame(&placed);
+                self.taken = len;
+                return Some(Record::frame(placed, len));
+            }
+            ordered.leave_section();
+            if !std::mem::replace(&mut ordered.is_changed, true) {
+                notes.note(entry.at, "the file changed while it was read: what stood here is not there any more");
+            }
+        }
     }
 
     /// The record that the last step moved to.
@@ -198,15 +330,44 @@ impl Reader {
 
     /// Frame numbers of records behind the last one handed on that are no frames for us.
     pub(super) fn numbers_left(&mut self) -> u64 {
+        if let Some(ordered) = &self.ordered {
+            return ordered.numbers.wrapping_sub(ordered.number);
+        }
         match &mut self.format {
             Format::Pcap(_) => 0,
             Format::PcapNg(pcapng) => pcapng.numbers_left(),
         }
     }
 
+    /// True when flows begin in another order than that of the frame numbers.
+    pub(super) fn moves_flows(&self) -> bool {
+        self.ordered.as_ref().is_some_and(|ordered| !ordered.keeps_flows)
+    }
+
+    /// True for a file that is not compressed: any place of it can be read.
+    pub(super) fn is_seekable(&self) -> bool {
+        self.lasts
+    }
+
+    /// From now on [`Self::step`] gives nothing when nothing comes, though more may follow. Decompressors cannot be asked so.
+    pub(super) fn tell_idle(&self) {
+        self.tells_idle.store(!self.is_coded, Relaxed);
+    }
+
+    /// True when the last step gave nothing, though more may follow.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.over && self.window.is_starved()
+    }
+
     /// What is known so far.
     pub fn facts(&self) -> Facts {
-        Facts { files: vec![self.notes.path.clone()], ..self.notes.facts.clone() }
+        let dropped = match &self.format {
+            Format::Pcap(_) => Dropped::default(),
+            Format::PcapNg(pcapng) => pcapng.dropped(),
+        };
+        let mut facts = Facts { files: vec![self.notes.path().into()], dropped, ..self.notes.facts.clone() };
+        facts.disorder.left = facts.disorder.frames - self.notes.mended;
+        facts
     }
 
     /// How far the reading has come.
@@ -216,6 +377,21 @@ impl Reader {
 }
 
 impl Format {
+    /// Keeps what is needed to read records in another order.
+    fn keep_sections(&mut self) {
+        if let Format::PcapNg(pcapng) = self {
+            pcapng.keep_sections();
+        }
+    }
+
+    /// The sections that were kept, none for pcap; nothing when they were too many.
+    fn sections(&mut self) -> Option<Vec<Section>> {
+        match self {
+            Format::Pcap(_) => Some(Vec::new()),
+            Format::PcapNg(pcapng) => pcapng.sections(),
+        }
+    }
+
     fn open(window: &mut Window, notes: &Notes, coding: Option<Coding>) -> Result<Self, CaptureError> {
         if let Some(pcap) = Pcap::open(window, notes)? {
             return Ok(Format::Pcap(pcap));
@@ -223,7 +399,7 @@ impl Format {
         if let Some(pcapng) = PcapNg::open(window, notes)? {
             return Ok(Format::PcapNg(pcapng));
         }
-        let path = || notes.path.clone();
+        let path = || notes.path().into();
         match (window.failure(), coding) {
             (Some(source), Some(coding)) => {
                 Err(CaptureError::Compressed { path: path(), coding: coding.name(), source })
@@ -235,142 +411,5 @@ impl Format {
             (None, _) if window.bytes().is_empty() => Err(CaptureError::Empty { path: path() }),
             (None, _) => Err(CaptureError::NotACapture { path: path(), looks: looks_like(window.bytes()) }),
         }
-    }
-}
-
-/// Gives out interface numbers.
-#[derive(Debug, Default)]
-pub(super) struct Ids(u32);
-
-impl Ids {
-    /// The next interface's number.
-    pub(super) fn interface(&mut self) -> u32 {
-        let id = self.0;
-        self.0 = id.wrapping_add(1);
-        id
-    }
-}
-
-/// A record at the start of the window.
-pub(super) struct Record {
-    pub(super) kind: Kind,
-    /// Its whole length in the stream.
-    len: usize,
-}
-
-pub(super) enum Kind {
-    Frame(Placed),
-    Secrets { kind: SecretsKind, data: Range<usize> },
-}
-
-/// A frame whose bytes are told by their place in the window.
-pub(super) struct Placed {
-    pub(super) time: Timestamp,
-    pub(super) interface: u32,
-    pub(super) link_type: LinkType,
-    pub(super) original_len: u32,
-    pub(super) data: Range<usize>,
-    /// Valid UTF-8.
-    pub(super) comment: Option<Range<usize>>,
-    /// Frame numbers it takes: its own, and those of records before it that are no frames for us.
-    pub(super) numbers: u64,
-}
-
-impl Record {
-    pub(super) fn frame(placed: Placed, len: usize) -> Self {
-        Self { kind: Kind::Frame(placed), len }
-    }
-
-    pub(super) fn secrets(kind: SecretsKind, data: Range<usize>, len: usize) -> Self {
-        Self { kind: Kind::Secrets { kind, data }, len }
-    }
-
-    pub(super) fn numbers(&self) -> u64 {
-        match &self.kind {
-            Kind::Frame(placed) => placed.numbers,
-            Kind::Secrets { .. } => 0,
-        }
-    }
-}
-
-impl Placed {
-    /// Takes off the last `fcs` bytes that were on the wire, as far as they are here.
-    #[inline]
-    pub(super) fn strip_fcs(&mut self, fcs: u8) {
-        // radiotap and PPI say in each frame whether it has one, and the net floor reads that.
-        if fcs == 0 || matches!(self.link_type, LinkType(127 | 192)) {
-            return;
-        }
-        self.original_len = self.original_len.saturating_sub(u32::from(fcs));
-        self.data.end = self.data.end.min(self.data.start.saturating_add(self.original_len as usize));
-    }
-}
-
-/// Facts and damages of one source, noted while it is read.
-pub(super) struct Notes {
-    path: PathBuf,
-    limits: Limits,
-    facts: Facts,
-    /// Link type of the frame before.
-    link_type: Option<LinkType>,
-    /// Bytes read so far, and the size that the file had when it was opened.
-    source: Option<(Arc<AtomicU64>, Option<u64>)>,
-}
-
-impl Notes {
-    fn new(path: PathBuf, limits: &Limits) -> Self {
-        Self { path, limits: limits.clone(), facts: Facts::default(), link_type: None, source: None }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    #[inline]
-    fn frame(&mut self, frame: &Placed) {
-        let facts = &mut self.facts;
-        facts.frames += 1;
-        facts.first = Some(facts.first.map_or(frame.time, |first| first.min(frame.time)));
-        facts.last = Some(facts.last.map_or(frame.time, |last| last.max(frame.time)));
-        facts.cut_frames += u64::from((frame.original_len as usize) > frame.data.len());
-        if self.link_type != Some(frame.link_type) {
-            self.link_type = Some(frame.link_type);
-            facts.link_types.insert(frame.link_type);
-        }
-    }
-
-    /// Notes a damage.
-    #[cold]
-    pub(super) fn note(&mut self, offset: u64, what: impl Into<String>) {
-        self.facts.damages += 1;
-        if self.facts.damage.len() < self.limits.anomalies_kept {
-            self.facts.damage.push(Damage { path: self.path.clone(), offset, what: what.into() });
-        }
-    }
-
-    /// Notes the end of the stream, when it is one in the middle of a record or of compressed data.
-    #[cold]
-    pub(super) fn end(&mut self, window: &mut Window, what: &str) {
-        if window.is_starved() {
-            return;
-        }
-        let offset = window.offset();
-        match (window.failure(), window.bytes().is_empty()) {
-            (Some(error), _) if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => {}
-            (Some(error), true) => self.note(offset, error.to_string()),
-            (Some(error), false) => self.note(offset, format!("{what}: {error}")),
-            (None, true) => {}
-            (None, false) if self.has_grown() => self.note(offset, format!("{what}; it is still being written")),
-            (None, false) => self.note(offset, what),
-        }
-    }
-
-    /// True when there was more in the file than when it was opened.
-    fn has_grown(&self) -> bool {
-        self.source.as_ref().is_some_and(|(count, size)| size.is_some_and(|size| count.load(Relaxed) > size))
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::error::CaptureError;
 
@@ -18,6 +18,11 @@ pub type Opener<'o> = dyn FnMut(Open) -> io::Result<Box<dyn Read + Send>> + 'o;
 #[derive(Debug, thiserror::Error)]
 #[error("the reading was stopped")]
 pub struct Stopped;
+
+/// The inner error of a read for which nothing has come for a while. Reading goes on with the next call.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing has come for a while")]
+pub struct Idle;
 
 /// An open source.
 pub(super) struct Source {
@@ -51,6 +56,11 @@ impl Source {
     }
 }
 
+/// True when nothing has come for a while.
+pub(super) fn is_idle(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Idle>())
+}
+
 /// Counts the bytes that pass. A file that ends before the size it had when it was opened was cut meanwhile: nobody else could tell
 /// when that happens between two records.
 pub(super) struct Counted {
@@ -58,11 +68,18 @@ pub(super) struct Counted {
     pub(super) count: Arc<AtomicU64>,
     /// Size when it was opened; `None` when it is not a file.
     pub(super) size: Option<u64>,
+    /// True once whoever reads wants to know when nothing comes.
+    pub(super) tells_idle: Arc<AtomicBool>,
 }
 
 impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.read.read(into)?;
+        let read = loop {
+            match self.read.read(into) {
+                Err(error) if is_idle(&error) && !self.tells_idle.load(Relaxed) => {}
+                read => break read?,
+            }
+        };
         let before = self.count.fetch_add(read as u64, Relaxed);
         if let Some(size) = self.size.filter(|&size| read == 0 && !into.is_empty() && before < size) {
             let what = format!("the file became shorter while it was read: {before} of {size} bytes are left");

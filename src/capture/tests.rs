@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::build::{Big, Build, Little};
 use super::*;
-use crate::base::{Limits, Timestamp};
+use crate::base::{FrameNumber, Limits, Timestamp};
 
 /// A frame or secrets that outlive the reader.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,5 +75,6 @@ mod codings;
 mod feed;
 mod files;
 mod hostile;
+mod order;
 mod pcap;
 mod pcapng;

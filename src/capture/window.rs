@@ -4,6 +4,7 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use super::block::Block;
+use super::source::is_idle;
 
 /// A window over a stream. It reads no more often than what was asked for needs, so that a live pipe gives each record as
 /// soon as its last byte is there. A buffer that somebody has kept a share of is left to them, and another one is taken.
@@ -25,7 +26,7 @@ pub(super) struct Window {
     ended: bool,
     /// Bytes are brought by [`Self::feed`]: what is not there yet may still come.
     fed: bool,
-    /// More was asked for than was fed.
+    /// More was asked for than was fed, or than a live source has.
     starved: bool,
     failure: Option<io::Error>,
 }
@@ -106,6 +107,7 @@ impl Window {
             self.starved = true;
             return false;
         }
+        self.starved = false;
         self.rewind();
         while self.end < want {
             if self.ended {
@@ -122,6 +124,10 @@ impl Window {
                 Ok(0) => self.ended = true,
                 Ok(read) => self.end += read.min(room),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_idle(&error) => {
+                    self.starved = true;
+                    return false;
+                }
                 Err(error) => {
                     self.ended = true;
                     self.failure = Some(error);

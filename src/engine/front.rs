@@ -5,8 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use super::Seen;
-use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Stamp, Timestamp};
+use crate::base::{Budget, Limits, Stamp, Timestamp};
 use crate::capture::Frame;
 use crate::dns;
 use crate::net::{self, FlowKey, Packet, Transport};
@@ -47,13 +46,11 @@ pub struct Clock {
 pub struct Front {
     net: net::Decoder,
     share: Option<Share>,
-    keep: usize,
     now: Stamp,
     /// Of this round; nothing before its first frame.
     earliest: Option<Timestamp>,
     behind: Option<Timestamp>,
     last: Option<Stamp>,
-    anomalies: Anomalies,
 }
 
 impl Front {
@@ -62,12 +59,10 @@ impl Front {
         Self {
             net: net::Decoder::new(limits, &Budget::new(limits.fragment_memory)),
             share,
-            keep: limits.anomalies_kept,
             now: Stamp::default(),
             earliest: None,
             behind: None,
             last: None,
-            anomalies: Anomalies::default(),
         }
     }
 
@@ -75,9 +70,6 @@ impl Front {
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>, out: &mut dyn FnMut(&Packet<'_>)) {
         let stamp = frame.stamp();
-        if self.last.is_some_and(|last| frame.time < last.time) {
-            self.anomalies.note(AnomalyKind::TimeBackwards, Some(stamp), self.keep);
-        }
         self.now = Stamp { frame: stamp.frame, time: self.last.map_or(stamp.time, |_| stamp.time.max(self.now.time)) };
         self.earliest = Some(self.earliest.map_or(stamp.time, |earliest| earliest.min(stamp.time)));
         self.last = Some(stamp);
@@ -98,12 +90,11 @@ impl Front {
     /// No frame follows: what was seen besides packets.
     pub fn finish(mut self) -> Seen {
         self.net.finish();
-        self.anomalies.merge(self.net.anomalies(), self.keep);
         Seen {
             unsupported: self.net.unsupported().to_vec(),
             repeated: self.net.repeated(),
             encrypted_frames: self.net.encrypted(),
-            anomalies: self.anomalies,
+            anomalies: self.net.anomalies().clone(),
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Layer {
     state: State,
     /// Layers above this one, the TCP connection's own being 0.
     depth: usize,
+    /// Its first bytes are in the middle of what it carries.
+    is_midway: bool,
 }
 
 enum State {
@@ -118,8 +120,13 @@ fn is_text(byte: u8) -> bool {
 }
 
 impl Layer {
+    /// What a connection carries; the capture begins in the middle of it when it `is_midway`.
+    pub(super) fn of_connection(is_midway: bool) -> Self {
+        Self { is_midway, ..Self::new(0) }
+    }
+
     pub(super) fn new(depth: usize) -> Self {
-        Self { state: State::Undecided(Waiting::default()), depth }
+        Self { state: State::Undecided(Waiting::default()), depth, is_midway: false }
     }
 
     pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
@@ -146,7 +153,7 @@ impl Layer {
 
     fn decide(&mut self, is_tls: bool, shared: &mut Shared<'_>, done: Done<'_>) {
         let Options { limits, .. } = shared.options;
-        let web = Box::new(Web::new(self.depth, is_tls));
+        let web = Box::new(Web::new(self.depth, is_tls, self.is_midway));
         let state = match is_tls {
             true => State::Tls(Box::new(tls::Session::new(limits, shared.budget)), web),
             false => State::Clear(web),
@@ -179,21 +186,27 @@ impl Layer {
         }
     }
 
-    /// The connection is over.
-    pub(super) fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
+    /// The connection is over. The answer is the side in whose message head it ended, if it did.
+    pub(super) fn finish(
+        &mut self,
+        reason: Abort,
+        stamp: Stamp,
+        shared: &mut Shared<'_>,
+        done: Done<'_>,
+    ) -> Option<Side> {
         if let State::Undecided(waiting) = &self.state
             && !waiting.held.is_empty()
         {
             self.decide(false, shared, done);
         }
         match &mut self.state {
-            State::Undecided(_) => {}
+            State::Undecided(_) => None,
             State::Clear(web) => web.finish(reason, stamp, shared, done),
             State::Tls(session, web) => {
                 let keys = shared.keys;
                 through(session, web, shared, done, |session, sink| session.finish(keys, sink));
                 let info = session.info();
-                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))));
+                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))))
             }
         }
     }
@@ -275,6 +288,7 @@ struct Web {
     inside: Option<(Conversation, Tracker)>,
     tunnels: Tunnels,
     secure: bool,
+    is_midway: bool,
 }
 
 /// What runs inside CONNECT tunnels and upgraded connections.
@@ -293,8 +307,8 @@ struct Tunnel {
 }
 
 impl Web {
-    fn new(depth: usize, secure: bool) -> Self {
-        Self { inside: None, tunnels: Tunnels::new(depth), secure }
+    fn new(depth: usize, secure: bool, is_midway: bool) -> Self {
+        Self { inside: None, tunnels: Tunnels::new(depth), secure, is_midway }
     }
 
     fn push(
@@ -307,18 +321,27 @@ impl Web {
     ) {
         let Options { limits, http, keep, .. } = shared.options;
         let (conversation, tracker) = self.inside.get_or_insert_with(|| {
-            let conversation = Conversation::new(limits, shared.budget, *http, alpn);
+            let mut conversation = Conversation::new(limits, shared.budget, *http, alpn);
+            if self.is_midway {
+                conversation.begin_midway();
+            }
             (conversation, Tracker::new(limits, shared.budget, *keep, self.secure))
         });
         let tunnels = &mut self.tunnels;
+        let client = if conversation.is_flipped() { Side::Server } else { Side::Client };
+        if matches!(event, StreamEvent::Gap { .. }) && side == client && conversation.protocol() != Protocol::Http2 {
+            // There may have been requests in there: whatever follows, it is not sure to be the first that the connection was made for.
+            shared.number = shared.number.max(1);
+        }
         conversation.push(side, event, &mut |event| {
             tunnels.take(&event, shared, done);
             tracker.push(event, &mut shared.number, shared.spool, &mut |exchange| done(exchange, None));
         });
     }
 
-    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
-        let Some((conversation, tracker)) = &mut self.inside else { return };
+    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) -> Option<Side> {
+        let (conversation, tracker) = self.inside.as_mut()?;
+        let head = conversation.open_head();
         let tunnels = &mut self.tunnels;
         conversation.finish(reason, stamp, &mut |event| {
             tunnels.take(&event, shared, done);
@@ -326,6 +349,7 @@ impl Web {
         });
         tunnels.finish(reason, stamp, shared, done);
         tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
+        head
     }
 
     fn pending_since(&self) -> Option<Timestamp> {

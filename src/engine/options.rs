@@ -24,6 +24,9 @@ pub struct Options {
     pub har: har::Options,
     /// The part of the traffic that is of interest; all when `None`.
     pub share: Option<Share>,
+    /// True when connections do not begin in the order of their frame numbers, as may be after sorting a file by time: then they cannot be
+    /// given the numbers that Wireshark counts.
+    pub is_reordered: bool,
 }
 
 /// Kind of an option's value, as text.

@@ -80,8 +80,10 @@ impl Desk {
             match observer {
                 Some((observer, briefs)) => briefs.brief(&exchange, &connection).into_iter().for_each(observer),
                 None => {
-                    let entry = maker.exchange(exchange, &connection, *frame, spool);
-                    entry.into_iter().for_each(|entry| news.enter(entry, *room, spool));
+                    if let Some(entry) = maker.exchange(exchange, &connection, *frame, spool) {
+                        ledger.entries += 1;
+                        news.enter(entry, *room, spool);
+                    }
                 }
             }
         }
@@ -144,7 +146,7 @@ impl Upper {
             self.udp_flows.insert(key);
             // Only what begins with a long header may become a QUIC connection (RFC 9000 §17.2).
             let may_be_quic = packet.payload.first().is_some_and(|first| first & 0x80 != 0);
-            if self.options.share.is_none() {
+            if !self.options.is_reordered && self.options.share.is_none() {
                 self.desk.news.udp.push((packet.stamp.frame, may_be_quic));
             }
         }
@@ -171,7 +173,7 @@ impl Upper {
                     self.flows.resize_with(slot.index() + 1, || None);
                 }
                 // Only who sees all connections can count them.
-                if !facts.is_continued && self.options.share.is_none() {
+                if !facts.is_continued && !self.options.is_reordered && self.options.share.is_none() {
                     self.desk.news.tcp.push(facts.first.frame);
                 }
                 floors.touch(Way::Tcp(slot.0), facts.first.time);
@@ -223,7 +225,7 @@ impl Upper {
                 let stream = DnsStream::new(facts.client, facts.server, &options.limits, &desk.budget);
                 place.insert(Over::Dns(Box::new(stream)))
             }
-            None => place.insert(Over::Web(Box::new(Flow::new()))),
+            None => place.insert(Over::Web(Box::new(Flow::new(facts.opened.is_none())))),
         };
         match over {
             Over::Dns(stream) => stream.push(side, event, &mut |lookup| desk.lookup(lookup)),

@@ -79,6 +79,11 @@ impl Collector {
         }
     }
 
+    /// True when what comes is only counted, for it cannot be decoded.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.is_deaf
+    }
+
     /// Makes room for content of a stated length.
     pub(super) fn expect(&mut self, len: u64) {
         if !self.wants_bytes || len > self.max {

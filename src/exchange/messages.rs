@@ -6,7 +6,7 @@ use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
 use crate::http::grpc::{self, GrpcEvent};
 use crate::http::sse::{self, SseItem};
 use crate::http::websocket::{self, WebSocketEvent};
-use crate::http::{Headers, RequestHead, ResponseHead};
+use crate::http::{Completeness, Headers, RequestHead, ResponseHead};
 use crate::tcp::Side;
 
 /// Reads the messages of one exchange.
@@ -35,13 +35,15 @@ struct Messages {
     bytes: usize,
     lease: Lease,
     anomalies: Anomalies,
+    /// Bytes of each side that were not read.
+    unread: [u64; 2],
     most: usize,
     most_bytes: u64,
     anomalies_kept: usize,
 }
 
 impl Messages {
-    fn add(&mut self, side: Side, stamp: Stamp, wire_size: u64, kind: StreamMessageKind) {
+    fn add(&mut self, side: Side, stamp: Stamp, wire_size: u64, completeness: Completeness, kind: StreamMessageKind) {
         let len = match &kind {
             StreamMessageKind::WebSocket { data, .. } | StreamMessageKind::Grpc { data, .. } => data.capacity(),
             StreamMessageKind::Event { name, id, data } => name.capacity() + id.capacity() + data.capacity(),
@@ -50,7 +52,7 @@ impl Messages {
             return self.fault(AnomalyKind::TooManyMessages, stamp);
         }
         self.bytes += len;
-        self.list.push(StreamMessage { side, stamp, wire_size, kind });
+        self.list.push(StreamMessage { side, stamp, wire_size, completeness, kind });
         self.lease.set(self.bytes + self.list.capacity() * size_of::<StreamMessage>());
     }
 
@@ -58,13 +60,22 @@ impl Messages {
         self.anomalies.note(kind, Some(stamp), self.anomalies_kept);
     }
 
+    /// Bytes that belong to no message.
+    fn pass_over(&mut self, side: Side, bytes: u64, stamp: Stamp) {
+        if let Some(unread) = self.unread.get_mut(side.index()) {
+            *unread = unread.saturating_add(bytes);
+        }
+        self.fault(AnomalyKind::MessagesUnread, stamp);
+    }
+
     fn websocket(&mut self, event: WebSocketEvent<'_>) {
         match event {
             WebSocketEvent::Message(message) => {
                 let kind = StreamMessageKind::WebSocket { opcode: message.opcode, data: message.data.to_vec() };
-                self.add(message.side, message.stamp, message.wire_size, kind);
+                self.add(message.side, message.stamp, message.wire_size, message.completeness, kind);
             }
             WebSocketEvent::Anomaly(_, kind, stamp) => self.fault(kind, stamp),
+            WebSocketEvent::Unread(side, bytes, stamp) => self.pass_over(side, bytes, stamp),
         }
     }
 
@@ -74,9 +85,10 @@ impl Messages {
             SseItem::Event(event) => {
                 let kind =
                     StreamMessageKind::Event { name: text(event.name), id: text(event.id), data: text(event.data) };
-                self.add(Side::Server, event.stamp, event.wire_size, kind);
+                self.add(Side::Server, event.stamp, event.wire_size, Completeness::Whole, kind);
             }
             SseItem::Anomaly(kind, stamp) => self.fault(kind, stamp),
+            SseItem::Unread(bytes, stamp) => self.pass_over(Side::Server, bytes, stamp),
         }
     }
 
@@ -84,10 +96,11 @@ impl Messages {
         match event {
             GrpcEvent::Message(message) => {
                 let kind = StreamMessageKind::Grpc { compressed: message.compressed, data: message.data.to_vec() };
-                self.add(side, message.stamp, message.wire_size, kind);
+                self.add(side, message.stamp, message.wire_size, message.completeness, kind);
             }
             GrpcEvent::Trailers(trailers) => self.trailers = trailers,
             GrpcEvent::Anomaly(kind, stamp) => self.fault(kind, stamp),
+            GrpcEvent::Unread(bytes, stamp) => self.pass_over(side, bytes, stamp),
         }
     }
 }
@@ -98,6 +111,8 @@ pub(super) struct Found {
     /// Trailer fields that came inside the response body.
     pub(super) trailers: Headers,
     pub(super) anomalies: Anomalies,
+    /// Bytes of each side that were not read.
+    pub(super) unread: [u64; 2],
     /// What the messages hold of the budget.
     pub(super) lease: Lease,
 }
@@ -111,6 +126,7 @@ impl Interpreter {
             bytes: 0,
             lease: budget.lease(),
             anomalies: Anomalies::default(),
+            unread: [0; 2],
             most: limits.messages,
             most_bytes: limits.body.min(limits.memory as u64 / 4),
             anomalies_kept: limits.anomalies_kept,
@@ -167,6 +183,11 @@ impl Interpreter {
         }
     }
 
+    /// Content bytes that could not be decoded.
+    pub(super) fn pass_over(&mut self, side: Side, bytes: u64, stamp: Stamp) {
+        self.messages.pass_over(side, bytes, stamp);
+    }
+
     /// Content bytes are missing.
     pub(super) fn lose(&mut self, side: Side, len: u64) {
         let Self { format, messages } = self;
@@ -183,16 +204,25 @@ impl Interpreter {
 
     /// The exchange is over.
     pub(super) fn finish(mut self) -> Found {
-        if let Format::Grpc { request, response } = &mut self.format {
-            let messages = &mut self.messages;
-            for (side, decoder) in [(Side::Client, request), (Side::Server, response)] {
-                if let Some(decoder) = decoder {
-                    decoder.finish(&mut |event| messages.grpc(side, event));
+        let messages = &mut self.messages;
+        match &mut self.format {
+            Format::Plain => {}
+            Format::WebSocket(decoder) => decoder.finish(&mut |event| messages.websocket(event)),
+            Format::Events(parser) => parser.finish(&mut |item| messages.event(item)),
+            Format::Grpc { request, response } => {
+                for (side, decoder) in [(Side::Client, request), (Side::Server, response)] {
+                    if let Some(decoder) = decoder {
+                        decoder.finish(&mut |event| messages.grpc(side, event));
+                    }
                 }
             }
         }
-        let Messages { list, trailers, anomalies, lease, .. } = self.messages;
-        Found { messages: list, trailers, anomalies, lease }
+        let Messages { mut list, trailers, anomalies, unread, lease, .. } = self.messages;
+        // Behind a hole messages may have waited for what follows them.
+        if !list.is_sorted_by_key(|message| message.stamp.frame) {
+            list.sort_by_key(|message| message.stamp.frame);
+        }
+        Found { messages: list, trailers, anomalies, unread, lease }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the exchange floor hands on: one request, its response, and what was inside them.
 
 use crate::base::{Anomalies, Lease, Spool, Stamp, Stored};
-use crate::http::{Abort, Headers, RequestHead, ResponseHead, StreamId, Upgrade};
+use crate::http::{Abort, Completeness, Headers, RequestHead, ResponseHead, StreamId, Upgrade};
 use crate::tcp::Side;
 
 /// One request and what came back. Handed on once: when complete, aborted, evicted, or at the end of the capture.
@@ -23,6 +23,8 @@ pub struct Exchange {
     pub secure: bool,
     /// Messages inside the bodies: WebSocket, server-sent events, gRPC.
     pub messages: Vec<StreamMessage>,
+    /// Bytes of them, sent and received, that are in the capture but could not be read, mostly behind missing ones.
+    pub unread: [u64; 2],
     /// The stream it was pushed on, when the server promised it.
     pub pushed_on: Option<StreamId>,
     /// Faults of this exchange.
@@ -37,6 +39,16 @@ pub struct Exchange {
     pub unanswered: Option<(Abort, Stamp)>,
     /// What heads and messages hold of the budget.
     pub leases: [Lease; 2],
+}
+
+impl Exchange {
+    /// True when the exchange became a WebSocket or asked for one ([RFC 6455 §4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)),
+    /// whatever the answer was.
+    pub fn is_websocket(&self) -> bool {
+        let fields = &self.request.head.headers;
+        let asks = || fields.has_token("upgrade", "websocket") && fields.first("sec-websocket-key").is_some();
+        self.upgrade == Some(Upgrade::WebSocket) || asks()
+    }
 }
 
 /// One direction's way to its end.
@@ -164,6 +176,8 @@ pub struct StreamMessage {
     pub stamp: Stamp,
     /// Bytes on the wire, with framing.
     pub wire_size: u64,
+    /// How much of its content is known.
+    pub completeness: Completeness,
     /// What it is.
     pub kind: StreamMessageKind,
 }

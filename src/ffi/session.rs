@@ -161,20 +161,26 @@ impl Inner {
             Stage::Open(session) => Told {
                 packets: session.packets(),
                 summary: Some(session.summary()),
+                dropped: session.dropped(),
                 damage: session.damage().iter().map(ToString::to_string).collect(),
+                disorder: session.disorder(),
                 ..Told::default()
             },
             Stage::Ended(ended) => Told {
                 packets: ended.packets(),
                 summary: written.or(Some(ended.summary())),
                 seen: Some(ended.seen()),
+                dropped: ended.dropped(),
                 damage: ended.damage().iter().map(ToString::to_string).collect(),
+                disorder: ended.disorder(),
                 is_finished: true,
             },
             Stage::Converted(report) => Told {
                 packets: report.capture.frames,
                 summary: Some(&report.summary),
                 seen: Some(&report.seen),
+                dropped: report.capture.dropped,
+                disorder: report.capture.disorder,
                 damage: report
                     .capture
                     .damage

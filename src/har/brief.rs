@@ -11,7 +11,6 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{FrameNumber, Limits};
 use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange};
-use crate::http::Upgrade;
 
 /// An entry in brief, as far as it is known when its exchange is over: pages and lookups may be decided otherwise at the end.
 #[derive(Debug, Clone)]
@@ -66,8 +65,7 @@ impl Briefs {
     /// An exchange in brief. Nothing when it would become no entry.
     pub fn brief(&mut self, exchange: &Exchange, connection: &Connection) -> Option<Brief> {
         let head = &exchange.request.head;
-        let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
-        let url = target::url(head, exchange.secure, is_websocket, connection.server)?;
+        let url = target::of(exchange, connection)?;
         let (moments, fault) = Moments::of(exchange, connection);
         let ends = (connection.client.address, connection.server.address);
         let waited =

@@ -9,7 +9,7 @@ use super::headers::field_text;
 use super::json::{Object, epoch_seconds, string};
 use super::sanitise::Sanitiser;
 use crate::exchange::{Exchange, StreamMessage, StreamMessageKind};
-use crate::http::Headers;
+use crate::http::{Completeness, Headers};
 use crate::tcp::Side;
 
 /// True when the fields say gRPC.
@@ -27,7 +27,19 @@ pub fn messages(draft: &mut Draft, exchange: &Exchange, sanitiser: &Sanitiser) {
     list(draft, "_webSocketMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::WebSocket { .. }));
     list(draft, "_eventSourceMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::Event { .. }));
     list(draft, "_grpcMessages", exchange, sanitiser, |kind| matches!(kind, StreamMessageKind::Grpc { .. }));
+    unread(draft, exchange);
     grpc(draft, exchange, sanitiser);
+}
+
+/// `_unreadMessageBytes`: what is in the capture of the messages, but could not be told apart.
+fn unread(draft: &mut Draft, exchange: &Exchange) {
+    let [sent, received] = exchange.unread;
+    if sent > 0 || received > 0 {
+        let mut object = Object::resume(&mut draft.text);
+        let mut object = Object::open(object.key("_unreadMessageBytes"));
+        object.plain("send", sent).plain("receive", received);
+        object.close();
+    }
 }
 
 fn list(
@@ -62,7 +74,7 @@ fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
             if sanitiser.is_strict() {
                 string(&mut draft.text, if *opcode == 1 { "[data redacted]" } else { "" });
             } else if *opcode == 1 {
-                draft.string(&String::from_utf8_lossy(data));
+                draft.string(&String::from_utf8_lossy(whole_characters(data, message.completeness)));
             } else {
                 draft.inside(Form::Base64, data);
             }
@@ -77,7 +89,12 @@ fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
             }
         }
         StreamMessageKind::Grpc { compressed, data } => {
-            object.string("type", direction).plain("compressed", *compressed).plain("size", data.len());
+            // The prefix says how large a message is of which bytes are missing.
+            let size = match message.completeness {
+                Completeness::Whole => data.len() as u64,
+                Completeness::Cut | Completeness::Undecodable => message.wire_size.saturating_sub(5),
+            };
+            object.string("type", direction).plain("compressed", *compressed).plain("size", size);
             tail(&mut object, message).key("data");
             draft.inside(Form::Base64, if sanitiser.is_strict() { &[] } else { data });
         }
@@ -87,7 +104,20 @@ fn one(draft: &mut Draft, message: &StreamMessage, sanitiser: &Sanitiser) {
 
 fn tail<'o, 'a>(object: &'o mut Object<'a>, message: &StreamMessage) -> &'o mut Object<'a> {
     epoch_seconds(object.key("time"), message.stamp.time);
-    object.plain("_frame", message.stamp.frame.0)
+    object.plain("_frame", message.stamp.frame.0);
+    match message.completeness {
+        Completeness::Whole => object,
+        Completeness::Cut => object.plain("_truncated", true),
+        Completeness::Undecodable => object.plain("_undecodable", true),
+    }
+}
+
+/// Text without the character in which it was cut.
+fn whole_characters(data: &[u8], completeness: Completeness) -> &[u8] {
+    match std::str::from_utf8(data) {
+        Err(error) if completeness == Completeness::Cut && error.error_len().is_none() => &data[..error.valid_up_to()],
+        _ => data,
+    }
 }
 
 /// `_grpc`: what was called, and how it went. The status stands in the trailers, or in the head when there is no message

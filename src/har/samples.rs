@@ -58,6 +58,9 @@ pub fn connection() -> Connection {
         anomalies: Anomalies::default(),
         protocol: "HTTP/1.1".into(),
         exchanges: 0,
+        entries: 0,
+        seen: [true; 2],
+        ends_in_head: None,
     }
 }
 
@@ -123,6 +126,7 @@ pub fn exchange(target: &str, request: &[(&str, &str)], response: &[(&str, &str)
         upgrade: None,
         secure: false,
         messages: Vec::new(),
+        unread: [0; 2],
         pushed_on: None,
         anomalies: Anomalies::default(),
         comments: Vec::new(),

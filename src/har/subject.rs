@@ -10,7 +10,7 @@ use super::sanitise::Sanitiser;
 use super::target::{self, host};
 use super::timings::Moments;
 use crate::exchange::{Body, BodyEnd, Connection, Exchange, Outcome, Response};
-use crate::http::{Abort, Upgrade};
+use crate::http::Abort;
 use crate::tls::TlsInfo;
 
 /// Bodies up to this size are looked at whole: for form parameters, and for cleaning.
@@ -51,9 +51,7 @@ impl<'a> Subject<'a> {
         keep: usize,
     ) -> Result<Self, Omitted> {
         let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
-        let is_websocket = exchange.upgrade == Some(Upgrade::WebSocket);
-        let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server)
-        else {
+        let Some(mut url) = target::of(exchange, connection) else {
             return Err(Omitted::Refused);
         };
         let host = host(&url).to_owned();

@@ -15,7 +15,7 @@ use crate::dns::Lookup;
 use crate::exchange::{
     BodyEnd, Connection, Exchange, Informational, Outcome, QuicFacts, StreamMessage, StreamMessageKind, TransportFacts,
 };
-use crate::http::{Abort, StreamId, StreamPriority, Upgrade, Version};
+use crate::http::{Abort, Completeness, StreamId, StreamPriority, Upgrade, Version};
 use crate::tcp::Side;
 use crate::tls::info::Decryption;
 
@@ -365,7 +365,8 @@ fn large_bodies_come_from_the_spool() {
 
 #[test]
 fn messages_have_chromes_shapes() {
-    let message = |side, kind| StreamMessage { side, stamp: at(200), wire_size: 9, kind };
+    let message =
+        |side, kind| StreamMessage { side, stamp: at(200), wire_size: 9, completeness: Completeness::Whole, kind };
     let mut socket = exchange("/chat", &[], &[], b"");
     socket.upgrade = Some(Upgrade::WebSocket);
     socket.messages = vec![
@@ -379,6 +380,7 @@ fn messages_have_chromes_shapes() {
         {"type": "receive", "opcode": 2, "_size": 9, "time": 1795392000.2, "_frame": 201, "data": "/w=="},
     ]);
     assert_eq!(entry["_webSocketMessages"], expected);
+    assert!(entry.get("_unreadMessageBytes").is_none());
 
     let mut call = exchange("/a.B/C", &[("content-type", "application/grpc+proto")], &[], b"");
     call.messages = vec![message(Side::Client, StreamMessageKind::Grpc { compressed: false, data: b"abc".into() })];
@@ -392,6 +394,29 @@ fn messages_have_chromes_shapes() {
     assert_eq!(entry["_http2_stream_weight"], 256);
     assert_eq!(entry["request"]["_pseudoHeaders"][0], json!({"name": ":method", "value": "GET"}));
     assert_eq!(entry["request"]["httpVersion"], "http/2.0");
+}
+
+#[test]
+fn messages_that_are_not_whole_say_so() {
+    let message =
+        |completeness, kind| StreamMessage { side: Side::Server, stamp: at(200), wire_size: 9, completeness, kind };
+    let mut socket = exchange("/chat", &[], &[], b"");
+    socket.upgrade = Some(Upgrade::WebSocket);
+    socket.unread = [0, 7];
+    socket.messages = vec![
+        message(Completeness::Cut, StreamMessageKind::WebSocket { opcode: 1, data: b"caf\xc3".into() }),
+        message(Completeness::Undecodable, StreamMessageKind::WebSocket { opcode: 1, data: Vec::new() }),
+        message(Completeness::Cut, StreamMessageKind::Grpc { compressed: true, data: Vec::new() }),
+    ];
+    let entry = Run::new(Options::default()).with(socket, &connection()).entry();
+    let expected = json!([
+        {"type": "receive", "opcode": 1, "_size": 9, "time": 1795392000.2, "_frame": 201, "_truncated": true, "data": "caf"},
+        {"type": "receive", "opcode": 1, "_size": 9, "time": 1795392000.2, "_frame": 201, "_undecodable": true, "data": ""},
+    ]);
+    assert_eq!(entry["_webSocketMessages"], expected);
+    let call = &entry["_grpcMessages"][0];
+    assert_eq!((&call["size"], &call["data"], &call["_truncated"]), (&json!(4), &json!(""), &json!(true)));
+    assert_eq!(entry["_unreadMessageBytes"], json!({"send": 0, "receive": 7}));
 }
 
 #[test]
@@ -424,7 +449,13 @@ fn strict_sanitising_leaves_no_secret() {
         StreamMessageKind::Event { name: "e".into(), id: "1".into(), data: SECRET.into() },
     ]
     .into_iter()
-    .map(|kind| StreamMessage { side: Side::Client, stamp: at(1), wire_size: 1, kind })
+    .map(|kind| StreamMessage {
+        side: Side::Client,
+        stamp: at(1),
+        wire_size: 1,
+        completeness: Completeness::Whole,
+        kind,
+    })
     .collect();
     let options = Options { sanitise: Level::Strict, hide_addresses: true, ..Options::default() };
     let mut run = Run::new(options);
@@ -450,6 +481,7 @@ fn basic_sanitising_is_chromes() {
         side: Side::Server,
         stamp: at(1),
         wire_size: 1,
+        completeness: Completeness::Whole,
         kind: StreamMessageKind::Event { name: "e".into(), id: String::new(), data: "d".into() },
     }];
     let entry =
@@ -640,7 +672,13 @@ fn one_of_each_kind_in_one_file() {
     socket.upgrade = Some(Upgrade::WebSocket);
     socket.response.as_mut().unwrap().head.status = 101;
     let text = StreamMessageKind::WebSocket { opcode: 1, data: b"hi".into() };
-    socket.messages = vec![StreamMessage { side: Side::Client, stamp: at(700), wire_size: 8, kind: text }];
+    socket.messages = vec![StreamMessage {
+        side: Side::Client,
+        stamp: at(700),
+        wire_size: 8,
+        completeness: Completeness::Whole,
+        kind: text,
+    }];
     let two = next(
         &mut all,
         "/two",
@@ -652,7 +690,13 @@ fn one_of_each_kind_in_one_file() {
     (two.secure, two.request.head.version) = (true, Version::Http2);
     two.response.as_mut().unwrap().head.version = Version::Http2;
     let event = StreamMessageKind::Event { name: "message".into(), id: String::new(), data: "x".into() };
-    two.messages = vec![StreamMessage { side: Side::Server, stamp: at(800), wire_size: 9, kind: event }];
+    two.messages = vec![StreamMessage {
+        side: Side::Server,
+        stamp: at(800),
+        wire_size: 9,
+        completeness: Completeness::Whole,
+        kind: event,
+    }];
     let cut = next(&mut all, "/cut", &[], &[("Content-Encoding", "aws-chunked")], b"abc", &secure);
     let response = cut.response.as_mut().unwrap();
     (response.body.end, response.body.has_gap, response.outcome) = (BodyEnd::Cut, true, Outcome::Aborted(Abort::Lost));
@@ -699,4 +743,49 @@ fn handles_on_small_entries_tell_when_they_are_written() {
     assert!(handles[0].is_last());
     let har: Value = serde_json::from_slice(&out.text()).unwrap();
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn faults_of_connections_with_entries_are_listed_beside_those_without() {
+    let mut run = Run::new(Options::default());
+    let hole = |connection: &mut Connection| {
+        connection.anomalies.note_bytes(AnomalyKind::BytesLost, 1460, Some(at(70)), 8);
+        connection.loss[1].lost_bytes = 1460;
+    };
+    let clean = Connection { exchanges: 1, entries: 1, ..connection() };
+    let mut faulty = Connection { exchanges: 3, entries: 2, ..connection() };
+    let mut barren = Connection { protocol: "unknown protocol".into(), ..connection() };
+    hole(&mut faulty);
+    hole(&mut barren);
+    [&clean, &faulty, &barren].into_iter().for_each(|connection| run.closed(connection));
+    let (har, summary) = run.finish();
+    let listed = har["log"]["_connections"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!((&listed[0]["entries"], listed[0].get("reason")), (&json!(2), None));
+    assert_eq!((&listed[1]["entries"], listed[1]["reason"].is_string()), (&json!(0), true));
+    for connection in listed {
+        let fault = &connection["_anomalies"][0];
+        assert_eq!((&fault["code"], &fault["bytes"]), (&json!("bytes-lost"), &json!(1460)));
+    }
+    assert_eq!((summary.missing_bytes, summary.missing_connections, summary.without_entry.len()), (2920, 2, 1));
+    assert_eq!(har["log"]["_capture"]["missing"], json!({"bytes": 2920, "connections": 2}));
+}
+
+/// A hole goes through the connection and each of its exchanges; the sum has it once.
+#[test]
+fn a_hole_is_counted_where_it_is() {
+    let mut run = Run::new(Options::default());
+    for number in 0..3 {
+        let mut exchange = later(exchange("/", &[], &[], b"x"), i64::from(number), number);
+        exchange.anomalies.note_bytes(AnomalyKind::BytesLost, 10, Some(at(170)), 8);
+        exchange.anomalies.note(AnomalyKind::CodingBroken, Some(at(170)), 8);
+        run.exchange(exchange, &connection());
+    }
+    let mut over = Connection { exchanges: 3, ..connection() };
+    over.anomalies.note_bytes(AnomalyKind::BytesLost, 30, Some(at(170)), 8);
+    run.closed(&over);
+    let (har, summary) = run.finish();
+    let count = |kind| (summary.anomalies.count(kind), summary.anomalies.bytes(kind));
+    assert_eq!((count(AnomalyKind::BytesLost), count(AnomalyKind::CodingBroken)), ((1, 30), (3, 0)));
+    assert_eq!(har["log"]["entries"][2]["_anomalies"][0]["bytes"], 10);
 }

@@ -45,6 +45,9 @@ pub struct Conversation {
     anomalies: Anomalies,
 }
 
+/// A side that begins with the rest of a request line.
+type CutStart = Option<(Side, Stamp)>;
+
 #[derive(Debug)]
 enum State {
     Undecided(Detection),
@@ -69,6 +72,8 @@ struct Opening {
     stamp: Option<Stamp>,
     /// Bytes held that are the start of a line, as far as that is long: only its end can tell more.
     line: usize,
+    /// What is held may have begun in missing bytes.
+    is_rest: bool,
 }
 
 /// Bytes of a line behind which only its end tells what it is.
@@ -91,6 +96,13 @@ impl Conversation {
         }
     }
 
+    /// The capture begins in the middle of the streams: their first bytes may be the rest of a line.
+    pub fn begin_midway(&mut self) {
+        if let State::Undecided(detection) = &mut self.state {
+            detection.sides.iter_mut().for_each(|opening| opening.is_rest = true);
+        }
+    }
+
     /// Takes in what one side sent.
     pub fn push(&mut self, side: Side, event: StreamEvent<'_>, out: &mut dyn FnMut(HttpEvent<'_>)) {
         let role = self.role(side);
@@ -109,11 +121,15 @@ impl Conversation {
             && let Some(client) = Side::BOTH.into_iter().find(|&side| detection.is_cut_request(side))
         {
             self.is_flipped = client == Side::Server;
-            self.decide(Start::Request, out);
+            self.decide(Start::Request, None, out);
         }
+        let is_cut = matches!(self.state, State::Undecided(_)) && self.open_head().is_some();
         match &mut self.state {
             State::Http1(connection) => connection.finish(reason, stamp, out),
             State::Http2(connection) => connection.finish(reason, stamp, out),
+            State::Undecided(_) if is_cut => {
+                self.anomalies.note(AnomalyKind::HeadCut, Some(stamp), self.limits.anomalies_kept);
+            }
             State::Undecided(_) | State::Unknown => {}
         }
     }
@@ -147,6 +163,18 @@ impl Conversation {
         }
     }
 
+    /// The side in whose message head the bytes have come to, when they have: [`Side::Client`] for a request.
+    pub fn open_head(&self) -> Option<Side> {
+        match &self.state {
+            State::Undecided(detection) => Side::BOTH.into_iter().find_map(|side| {
+                let start = detect::cut_start(detect::trim_line_ends(&detection.held.bytes_of(side)))?;
+                Some(if start == Start::Request { Side::Client } else { Side::Server })
+            }),
+            State::Http1(connection) => connection.open_head(),
+            State::Http2(_) | State::Unknown => None,
+        }
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         match &self.state {
@@ -170,6 +198,7 @@ impl Conversation {
             }
             StreamEvent::Gap { len, stamp } => {
                 detection.discard(side, len.max(1), stamp);
+                detection.opening(side).is_rest = true;
                 Start::No
             }
             StreamEvent::Fin(_) | StreamEvent::Reset(_) => {
@@ -188,11 +217,12 @@ impl Conversation {
             Start::Response => side.other(),
         };
         self.is_flipped = client == Side::Server;
-        self.decide(found, out);
+        let cut = detection.held.stamp_of(side).filter(|_| found == Start::Request && detection.begins_with_rest(side));
+        self.decide(found, cut.map(|stamp| (side, stamp)), out);
     }
 
     /// The protocol is known: what was held goes to it.
-    fn decide(&mut self, found: Start, out: &mut dyn FnMut(HttpEvent<'_>)) {
+    fn decide(&mut self, found: Start, cut: CutStart, out: &mut dyn FnMut(HttpEvent<'_>)) {
         let decided = match found {
             Start::Http2 => State::Http2(Box::new(h2::Connection::new(&self.limits, &self.budget))),
             _ => State::Http1(Box::new(h1::Connection::new(&self.limits, &self.budget, self.options.strict))),
@@ -200,6 +230,9 @@ impl Conversation {
         if let State::Undecided(detection) = std::mem::replace(&mut self.state, decided) {
             for stamp in detection.sides.iter().filter_map(|opening| opening.stamp) {
                 self.note_garbage(stamp);
+            }
+            if let Some((side, stamp)) = cut {
+                self.push(side, StreamEvent::Gap { len: 0, stamp }, out);
             }
             detection.held.replay(|side, event| self.push(side, event, out));
         }
@@ -275,6 +308,7 @@ impl Detection {
             rest = rest.from(end + 1);
             let found = detect::start(rest.data, false);
             if found != Start::No && !rest.data.is_empty() {
+                self.opening(side).is_rest = false;
                 self.held.push(side, StreamEvent::Data(rest));
                 return found;
             }
@@ -285,6 +319,11 @@ impl Detection {
     /// True when nothing more than the rest of a request line is missing to know that the side is a client.
     fn is_cut_request(&self, side: Side) -> bool {
         detect::cut_request_line(&self.held.bytes_of(side)).is_some()
+    }
+
+    /// True when what is held of that side begins with the rest of a request line.
+    fn begins_with_rest(&mut self, side: Side) -> bool {
+        self.opening(side).is_rest && detect::is_rest_of_request_line(&self.held.bytes_of(side))
     }
 
     /// Bytes of that side are no HTTP, or missing: forgets what is held of it.

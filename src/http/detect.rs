@@ -1,6 +1,8 @@
 //! Tells by content whether bytes are HTTP, and which end of the connection sent them.
 
-use memchr::{memchr, memchr_iter, memchr2_iter};
+mod methods;
+
+use memchr::{memchr, memchr_iter, memchr3_iter};
 
 use super::Version;
 use super::h2::PREFACE;
@@ -54,7 +56,7 @@ pub fn start(bytes: &[u8], first: bool) -> Start {
 pub fn find_response(bytes: &[u8]) -> Option<usize> {
     // Longer than all that decides.
     const LOOK: usize = 64;
-    memchr2_iter(b'H', b'I', bytes).find(|&at| {
+    memchr3_iter(b'H', b'h', b'I', bytes).find(|&at| {
         let rest = bytes.get(at..).unwrap_or_default();
         let look = rest.get(..LOOK).unwrap_or(rest);
         match memchr(b'\n', look) {
@@ -65,8 +67,9 @@ pub fn find_response(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Where a request begins, or may begin, among bytes that are something else: at a line, or with a well-known method anywhere.
-pub fn find_request(bytes: &[u8]) -> Option<usize> {
+/// Where a request begins, or may begin, among bytes that are something else: at a line, or with a well-known method anywhere. With
+/// `is_rest` the first line began before the bytes.
+pub fn find_request(bytes: &[u8], is_rest: bool) -> Option<usize> {
     let mut start = 0;
     while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
         let line = rest.split_inclusive(|&byte| byte == b'\n').next().unwrap_or(rest);
@@ -76,7 +79,7 @@ pub fn find_request(bytes: &[u8]) -> Option<usize> {
             None => may_be_request_line(line),
         };
         let body = text.unwrap_or(line);
-        if is_request(body) {
+        if is_request(body) && !(is_rest && start == 0 && is_rest_of_request_line(body)) {
             return Some(start);
         }
         if text.is_none() || request_ends(body) {
@@ -170,7 +173,12 @@ pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     let line = trim_end(line);
     let word = line.iter().take(16).position(|byte| matches!(byte, b' ' | b'\t'))?;
     let (word, rest) = line.split_at(word);
-    let version = if word == b"ICY" { Version::Http10 } else { version(word)? };
+    // Clients take the name in any case.
+    let version = match word.split_first_chunk::<5>() {
+        _ if word == b"ICY" => Version::Http10,
+        Some((name, number)) if name.eq_ignore_ascii_case(b"HTTP/") => numbered(number)?,
+        _ => return None,
+    };
     let rest = rest.trim_ascii_start();
     let (digits, rest) = rest.split_first_chunk::<3>()?;
     let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = *digits else {
@@ -228,17 +236,40 @@ pub fn cut_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
     })
 }
 
+/// What bytes without a line end are plainly the start of: a known method or what is there of one, a method with a path, or
+/// the version of a status line.
+pub fn cut_start(bytes: &[u8]) -> Option<Start> {
+    let method_len = bytes.iter().take(METHOD_MAX + 1).take_while(|&&byte| is_token(byte)).count();
+    let (word, rest) = bytes.split_at(method_len);
+    let is_method = match rest {
+        [] => word.len() > 1 && METHODS.iter().any(|method| method.starts_with(word)),
+        _ => has_known_method(bytes) || rest.starts_with(b" /") && may_be_request_line(bytes),
+    };
+    if is_method {
+        return Some(Start::Request);
+    }
+    (bytes.starts_with(b"HTTP/") && may_be_status_line(bytes)).then_some(Start::Response)
+}
+
 /// True when the target of a request line, of which the end may be missing, is whole: something follows it.
 pub fn has_whole_target(line: &[u8]) -> bool {
     let mut words = line.splitn(3, |&byte| byte == b' ');
     memchr(b'\n', line).is_some() || (words.nth(1).is_some_and(|target| !target.is_empty()) && words.next().is_some())
 }
 
+/// True when bytes whose line began before them do not begin with a request line of their own: their first word is the end of
+/// a method, or of a target.
+pub fn is_rest_of_request_line(bytes: &[u8]) -> bool {
+    let line = memchr(b'\n', bytes).map_or(bytes, |end| &bytes[..end]);
+    request_line(line).is_some_and(|line| line.target.is_empty() || methods::is_end_of_one(line.method))
+}
+
 /// True when bytes without a line end may be the start of a status line.
 pub fn may_be_status_line(bytes: &[u8]) -> bool {
     let name: &[u8] = if bytes.starts_with(b"I") { b"ICY" } else { b"HTTP/" };
     let shared = bytes.len().min(name.len());
-    if bytes[..shared] != name[..shared] {
+    let is_icy = name == b"ICY";
+    if is_icy && bytes[..shared] != name[..shared] || !bytes[..shared].eq_ignore_ascii_case(&name[..shared]) {
         return false;
     }
     let rest = &bytes[shared..];
@@ -252,7 +283,12 @@ pub fn may_be_status_line(bytes: &[u8]) -> bool {
 /// A word that begins with `HTTP/`. Whatever writes the syntax of HTTP/1 is read as 1.1 unless it says 1.0 or 0.9, so that a
 /// damaged number costs nothing.
 fn version(word: &[u8]) -> Option<Version> {
-    match word.strip_prefix(b"HTTP/")? {
+    numbered(word.strip_prefix(b"HTTP/")?)
+}
+
+/// The same of what stands behind the slash.
+fn numbered(number: &[u8]) -> Option<Version> {
+    match number {
         b"" => None,
         b"1.0" => Some(Version::Http10),
         b"0.9" => Some(Version::Http09),
@@ -276,8 +312,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_bytes_of_a_head_are_known() {
+        for request in ["GE", "GET", "GET /", "PROPFIND /a", "POST "] {
+            assert_eq!(cut_start(request.as_bytes()), Some(Start::Request), "{request}");
+        }
+        assert_eq!(cut_start(b"HTTP/1.1 20"), Some(Start::Response));
+        for other in ["", "G", "EHLO shop.example", "220 mail", "SSH-2.0-x", "HTTP/1.1 x", "\x16\x03\x01"] {
+            assert_eq!(cut_start(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
     fn http_is_told_from_its_neighbours() {
-        let yes: [(&[u8], Start); 15] = [
+        let yes: [(&[u8], Start); 17] = [
             (b"GET / HTTP/1.1\r\n", Start::Request),
             (b"\r\n\r\nGET / HTTP/1.1\n", Start::Request),
             (b"QUERY /a b HTTP/1.0\r\n", Start::Request),
@@ -286,6 +333,8 @@ mod tests {
             (b"HTTP/1.1 200\r\n", Start::Response),
             (b"HTTP/1.01 404 Not Found\r\n", Start::Response),
             (b"ICY 200 OK\r\n", Start::Response),
+            (b"http/1.1 200 ok\r\n", Start::Response),
+            (b"Http/1.0 404\r\n", Start::Response),
             (b"HTTP/1.\xe5 200 OK\r\n", Start::Response),
             (PREFACE, Start::Http2),
             (b"PRI * HTTP/2.0\r\n\r\n", Start::More),
@@ -297,7 +346,7 @@ mod tests {
         for (bytes, wanted) in yes {
             assert_eq!(start(bytes, true), wanted, "{}", bytes.escape_ascii());
         }
-        let no: [&[u8]; 13] = [
+        let no: [&[u8]; 14] = [
             b"INVITE sip:bob@example.com SIP/2.0\r\n",
             b"SIP/2.0 200 OK\r\n",
             b"DESCRIBE rtsp://example.com/ RTSP/1.0\r\n",
@@ -310,7 +359,8 @@ mod tests {
             b"HTTP/1.1\r\n",
             b"HTTP/1.1 2000 OK\r\n",
             b"HTTP/1.1\x01 200 OK\r\n",
-            b"http/1.1 200 ok\r\n",
+            b"http/ 200 ok\r\n",
+            b"icy 200 OK\r\n",
         ];
         for bytes in no {
             assert_eq!(start(bytes, true), Start::No, "{}", bytes.escape_ascii());
@@ -319,10 +369,11 @@ mod tests {
 
     #[test]
     fn a_prefix_never_says_no_when_the_whole_says_yes() {
-        let lines: [&[u8]; 6] = [
+        let lines: [&[u8]; 7] = [
             b"M-SEARCH /x y HTTP/1.1\r\n",
             b"HTTP/1.1 200 OK\r\n",
             b"HTTP/2.0 999\r\n",
+            b"hTTp/1.1 200 OK\r\n",
             b"ICY 200 OK\r\n",
             b"GET /\r\n",
             PREFACE,
@@ -332,6 +383,20 @@ mod tests {
                 assert_ne!(start(&line[..len], true), Start::No, "{}", line[..len].escape_ascii());
             }
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_request_line_is_told_from_a_whole_one() {
+        for rest in
+            ["ET /x HTTP/1.1", "T http://a/ HTTP/1.1", "OST / HTTP/1.0", "dex.html HTTP/1.1", "PFIND /a HTTP/1.1"]
+        {
+            assert!(is_rest_of_request_line(format!("{rest}\r\nHost: a\r\n").as_bytes()), "{rest}");
+        }
+        for whole in ["GET /x HTTP/1.1", "LOCK /x HTTP/1.1", "LINK / HTTP/1.1", "FETCH /x HTTP/1.1", "get /x HTTP/1.1"]
+        {
+            assert!(!is_rest_of_request_line(whole.as_bytes()), "{whole}");
+        }
+        assert!(!is_rest_of_request_line(b"ET /x\r\n"));
     }
 
     #[test]

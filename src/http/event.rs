@@ -196,6 +196,18 @@ pub enum Abort {
     CaptureEnd,
 }
 
+/// How much of a message inside a body (WebSocket, gRPC) is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Completeness {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Bytes of it are missing in the capture: what came before them is known, and what it is.
+    Cut,
+    /// It is compressed with reference to bytes that were lost: only what it is and its size are known.
+    Undecodable,
+}
+
 /// One event of one exchange.
 #[derive(Debug)]
 pub struct HttpEvent<'a> {
@@ -220,7 +232,8 @@ pub enum HttpEventKind<'a> {
     Push(Box<PushPromise>),
     /// Content bytes without transfer framing.
     Body(Side, Chunk<'a>),
-    /// Content bytes that are not in the capture; 0 when their number is unknown.
+    /// Content bytes that are not in the capture; 0 when their number is unknown. Of the server before its `Response` they are those
+    /// of a response that was lost.
     Lost(Side, u64, Stamp),
     /// Trailer fields.
     Trailers(Side, Headers),

@@ -9,12 +9,16 @@
 //! | message …                                     |
 //! +-----------------------------------------------+
 //! ```
+//!
+//! A hole inside a message leaves the messages in step. Behind any other they go on with the next chunk that begins with messages
+//! that fit, and what lies between is counted.
 
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, Lease, Limits, Span, Stamp};
 
 use super::inflate::{self, Fault};
-use super::{Headers, h1};
+use super::resync::{Place, Resync, Verdict};
+use super::{Completeness, Headers, h1};
 
 /// What the decoder hands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum GrpcEvent<'a> {
     Trailers(Headers),
     /// A fault of the body.
     Anomaly(AnomalyKind, Stamp),
+    /// So many bytes are in the capture, but could not be told apart.
+    Unread(u64, Stamp),
 }
 
 /// One message.
@@ -34,6 +40,8 @@ pub struct GrpcMessage<'a> {
     pub compressed: bool,
     /// Content, decompressed when that was possible.
     pub data: &'a [u8],
+    /// Whether that is all of it.
+    pub completeness: Completeness,
     /// The frame and time of its last byte.
     pub stamp: Stamp,
     /// Prefix and message as sent, before base64.
@@ -64,11 +72,29 @@ pub struct Decoder {
     data: Vec<u8>,
     has_gap: bool,
     is_too_large: bool,
-    /// The messages can no longer be told apart.
-    is_over: bool,
+    state: State,
+    /// Chunks among which messages are searched.
+    resync: Resync,
+    /// Bytes were missing: what does not fit is passed over up to messages that do.
+    has_lost: bool,
+    /// Bytes passed over since messages were read last, and where the first of them were.
+    unread: Option<(u64, Stamp)>,
     last: Stamp,
     lease: Lease,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Messages follow one another.
+    InStep,
+    /// The place of the next message is not known.
+    Searching,
+    /// The sender broke the rules: the messages can no longer be told apart.
+    Over,
+}
+
+/// Bytes of the prefix of a message.
+const PREFIX: usize = 5;
 
 impl Decoder {
     /// A decoder for the body behind a head with these fields; `None` when that is not gRPC.
@@ -105,7 +131,10 @@ impl Decoder {
             data: Vec::new(),
             has_gap: false,
             is_too_large: false,
-            is_over: false,
+            state: State::InStep,
+            resync: Resync::new(limits.message.saturating_add(PREFIX), budget),
+            has_lost: false,
+            unread: None,
             last: Stamp::default(),
             lease: budget.lease(),
         })
@@ -115,53 +144,121 @@ impl Decoder {
     pub fn push(&mut self, data: &[u8], span: Span, out: &mut dyn FnMut(GrpcEvent<'_>)) {
         self.last = span.last;
         match &mut self.base64 {
-            None => self.bytes(data, out),
+            None => self.chunk(data, span, false, out),
             Some(base64) => {
+                if self.state == State::Searching {
+                    *base64 = Base64::default();
+                }
                 let mut decoded = Vec::with_capacity(data.len() / 4 * 3 + 3);
                 let is_good = base64.decode(data, &mut decoded);
-                self.bytes(&decoded, out);
+                // Where the digits of a group begin is known at the start of a chunk only.
+                self.chunk(&decoded, span, true, out);
                 if !is_good {
-                    self.give_up(AnomalyKind::MessageMalformed, out);
+                    self.lose_step(out);
                 }
             }
         }
-        self.lease.set(self.data.capacity() + self.prefix.capacity());
+        self.account();
     }
 
     /// Passes over missing bytes; 0 when their number is unknown.
     pub fn lose(&mut self, len: u64, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        if self.state == State::Searching {
+            self.search(true, out);
+        }
+        self.has_lost = true;
         let is_inside = self.in_message && self.base64.is_none() && len > 0 && len <= self.left;
         if !is_inside {
-            return self.give_up(AnomalyKind::BytesLost, out);
+            self.lose_step(out);
+        } else if self.state == State::InStep {
+            self.has_gap = true;
+            self.left -= len;
+            if self.left == 0 {
+                self.end_message(out);
+            }
         }
-        self.has_gap = true;
-        self.left -= len;
-        if self.left == 0 {
-            self.end_message(out);
-        }
+        self.account();
     }
 
     /// The body is over.
     pub fn finish(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        if self.state == State::Searching {
+            self.search(true, out);
+        }
         if self.in_message || !self.prefix.is_empty() {
-            self.give_up(AnomalyKind::MessageMalformed, out);
+            self.give_up(out);
+        }
+        self.tell_unread(out);
+        self.account();
+    }
+
+    /// Takes in a chunk, decoded.
+    fn chunk(&mut self, data: &[u8], span: Span, is_alone: bool, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        match self.state {
+            State::InStep => self.bytes(data, out),
+            State::Searching => {
+                self.resync.push(data, span);
+                self.search(is_alone, out);
+            }
+            State::Over => self.pass_over_rest(data),
+        }
+    }
+
+    /// Bytes behind a fault. How many a text that is no base64 stands for, nobody knows.
+    fn pass_over_rest(&mut self, data: &[u8]) {
+        if self.base64.is_none() || self.has_lost {
+            self.pass_over(data.len() as u64);
+        }
+    }
+
+    /// Looks for a chunk that begins with messages, and reads on there.
+    fn search(&mut self, is_over: bool, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        let rules = Rules { allowed: self.allowed_flags(), coding: self.coding };
+        let mut chunk = Vec::new();
+        while self.state == State::Searching {
+            let (forgotten, is_found) = self.resync.look(is_over, |place| rules.judge(place));
+            self.pass_over(forgotten);
+            if !is_found {
+                return;
+            }
+            self.tell_unread(out);
+            self.state = State::InStep;
+            while self.state == State::InStep
+                && let Some(span) = self.resync.take(&mut chunk)
+            {
+                self.last = span.last;
+                self.bytes(&chunk, out);
+            }
+        }
+    }
+
+    fn pass_over(&mut self, bytes: u64) {
+        if bytes > 0 {
+            let (unread, _) = self.unread.get_or_insert((0, self.last));
+            *unread = unread.saturating_add(bytes);
+        }
+    }
+
+    fn tell_unread(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        if let Some((bytes, stamp)) = self.unread.take() {
+            out(GrpcEvent::Unread(bytes, stamp));
         }
     }
 
     fn bytes(&mut self, mut data: &[u8], out: &mut dyn FnMut(GrpcEvent<'_>)) {
-        while !data.is_empty() && !self.is_over {
+        while !data.is_empty() && self.state == State::InStep {
             if self.in_message {
                 let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(data.len());
                 let (part, rest) = data.split_at(len);
                 let room = self.limits.message.saturating_sub(self.data.len());
-                // Behind a hole nothing can be decompressed.
-                let kept = if self.has_gap && self.flags & 1 != 0 { 0 } else { len.min(room) };
-                self.is_too_large |= len > room;
+                // What is kept is the start of a message: nothing behind a hole belongs to that.
+                let kept = if self.has_gap { 0 } else { len.min(room) };
+                self.is_too_large |= len > room && !self.has_gap;
                 self.data.extend_from_slice(&part[..kept]);
                 self.left -= len as u64;
                 data = rest;
             } else {
-                let (part, rest) = data.split_at(data.len().min(5 - self.prefix.len().min(5)));
+                let (part, rest) = data.split_at(data.len().min(PREFIX - self.prefix.len().min(PREFIX)));
                 self.prefix.extend_from_slice(part);
                 data = rest;
                 self.begin_message(out);
@@ -170,23 +267,23 @@ impl Decoder {
                 self.end_message(out);
             }
         }
+        self.pass_over_rest(data);
+    }
+
+    fn allowed_flags(&self) -> u8 {
+        if self.is_web { 0x81 } else { 0x01 }
     }
 
     fn begin_message(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
-        let Some((&[flags], &[a, b, c, d])) =
-            self.prefix.split_first_chunk::<1>().and_then(|(flags, rest)| Some((flags, rest.first_chunk::<4>()?)))
-        else {
-            return;
-        };
-        self.prefix.clear();
-        let allowed = if self.is_web { 0x81 } else { 0x01 };
-        if flags & !allowed != 0 {
-            return self.give_up(AnomalyKind::MessageMalformed, out);
+        let Some((flags, len)) = read_prefix(&self.prefix) else { return };
+        if flags & !self.allowed_flags() != 0 {
+            return if self.has_lost { self.lose_step(out) } else { self.give_up(out) };
         }
+        self.prefix.clear();
         self.flags = flags;
-        self.left = u64::from(u32::from_be_bytes([a, b, c, d]));
+        self.left = u64::from(len);
         self.in_message = true;
-        self.wire_size = 5 + self.left;
+        self.wire_size = PREFIX as u64 + self.left;
     }
 
     fn end_message(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
@@ -194,6 +291,7 @@ impl Decoder {
         let compressed = self.flags & 1 != 0;
         let mut plain = Vec::new();
         let is_coded = compressed && !data.is_empty() && !self.has_gap && !self.is_too_large;
+        let is_trailers = self.flags & 0x80 != 0;
         let outcome = if is_coded {
             match self.coding {
                 Coding::Gzip => inflate::gzip(&data, self.limits.message, &mut plain).map_err(fault),
@@ -203,21 +301,25 @@ impl Decoder {
         } else {
             Ok(())
         };
-        let faults = [
-            outcome.err(),
-            self.has_gap.then_some(AnomalyKind::BytesLost),
-            self.is_too_large.then_some(AnomalyKind::BodyTooLarge),
-        ];
+        let faults = [outcome.err(), self.is_too_large.then_some(AnomalyKind::BodyTooLarge)];
         for kind in faults.into_iter().flatten() {
             out(GrpcEvent::Anomaly(kind, self.last));
         }
-        let content = if plain.is_empty() && !(is_coded && outcome.is_ok()) { &data } else { &plain };
-        if self.flags & 0x80 != 0 {
+        let content: &[u8] = match (plain.is_empty() && !(is_coded && outcome.is_ok()), compressed && self.has_gap) {
+            // The start of a compressed message is no start of its content.
+            (_, true) => &[],
+            (true, false) => &data,
+            (false, false) => &plain,
+        };
+        if is_trailers && self.has_gap {
+            self.pass_over(PREFIX as u64 + data.len() as u64);
+        } else if is_trailers {
             out(GrpcEvent::Trailers(h1::fields(content, &self.limits)));
         } else {
             out(GrpcEvent::Message(GrpcMessage {
                 compressed,
                 data: content,
+                completeness: if self.has_gap { Completeness::Cut } else { Completeness::Whole },
                 stamp: self.last,
                 wire_size: self.wire_size,
             }));
@@ -227,14 +329,107 @@ impl Decoder {
         self.is_too_large = false;
     }
 
-    fn give_up(&mut self, kind: AnomalyKind, out: &mut dyn FnMut(GrpcEvent<'_>)) {
-        if !std::mem::replace(&mut self.is_over, true) {
-            out(GrpcEvent::Anomaly(kind, self.last));
+    /// The place of the next message is not known any more.
+    fn lose_step(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        match self.state {
+            State::InStep if !self.has_lost => return self.give_up(out),
+            State::InStep => {}
+            State::Searching | State::Over => return,
         }
-        self.in_message = false;
+        self.state = State::Searching;
+        if self.in_message {
+            // Its end is missing, but its prefix says how large it is.
+            self.has_gap = true;
+            self.left = 0;
+            self.end_message(out);
+        }
+        self.pass_over(self.prefix.len() as u64);
+        self.prefix.clear();
+    }
+
+    fn give_up(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {
+        if std::mem::replace(&mut self.state, State::Over) != State::Over {
+            out(GrpcEvent::Anomaly(AnomalyKind::MessageMalformed, self.last));
+        }
+        let prefix = if std::mem::take(&mut self.in_message) { PREFIX } else { self.prefix.len() };
+        self.pass_over((prefix + self.data.len()) as u64);
         self.prefix = Vec::new();
         self.data = Vec::new();
-        self.lease.set(0);
+    }
+
+    fn account(&mut self) {
+        self.lease.set(self.data.capacity() + self.prefix.capacity());
+    }
+}
+
+/// Flags and length of a message.
+fn read_prefix(bytes: &[u8]) -> Option<(u8, u32)> {
+    let (&[flags], rest) = bytes.split_first_chunk::<1>()?;
+    Some((flags, u32::from_be_bytes(*rest.first_chunk::<4>()?)))
+}
+
+/// What a message must look like to be believed.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    /// Flags that it may have.
+    allowed: u8,
+    coding: Coding,
+}
+
+/// Messages in a row behind which the next one is believed.
+const ENOUGH: usize = 3;
+/// Size beyond which no message is believed; 4 MiB is what receivers take by default.
+const SIZE_MAX: usize = 1 << 28;
+
+impl Rules {
+    /// Whether messages begin at this place: each is plausible, they follow one another, and end where a chunk ends.
+    fn judge(self, place: Place<'_>) -> Verdict {
+        let (mut at, mut messages, mut is_empty) = (0, 0, true);
+        loop {
+            let rest = place.bytes.get(at..).unwrap_or_default();
+            if messages > 0 && place.is_chunk_end(at) {
+                // Zeros are frequent in content, and look like messages that are empty.
+                return if is_empty && messages > 1 { Verdict::No } else { Verdict::Fits };
+            }
+            let undecided = match (place.is_over, messages) {
+                (false, _) => Verdict::More,
+                (true, _) if is_empty => Verdict::No,
+                (true, _) => Verdict::Fits,
+            };
+            let Some((flags, len)) = read_prefix(rest) else {
+                let is_allowed = rest.first().is_none_or(|flags| flags & !self.allowed == 0);
+                return if is_allowed { undecided } else { Verdict::No };
+            };
+            let content = rest.get(PREFIX..).unwrap_or_default();
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            if flags & !self.allowed != 0 || len > SIZE_MAX || flags & 1 != 0 && !self.may_be_coded(content, len) {
+                return Verdict::No;
+            }
+            if messages == ENOUGH && !is_empty {
+                return Verdict::Fits;
+            }
+            if len > content.len() {
+                return undecided;
+            }
+            if messages > ENOUGH {
+                return Verdict::No;
+            }
+            is_empty &= len == 0;
+            messages += 1;
+            at += PREFIX + len;
+        }
+    }
+
+    /// True when compressed content may begin like this.
+    fn may_be_coded(self, content: &[u8], len: usize) -> bool {
+        let start = content.first_chunk::<2>().filter(|_| len >= 2);
+        match (self.coding, start) {
+            (Coding::Identity, _) => false,
+            (Coding::Gzip, Some(start)) => *start == [0x1f, 0x8b],
+            (Coding::Zlib, Some(start)) => start[0] & 15 == 8 && u16::from_be_bytes(*start) % 31 == 0,
+            (Coding::Gzip | Coding::Zlib, None) => true,
+            (Coding::Unknown, _) => true,
+        }
     }
 }
 

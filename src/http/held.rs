@@ -105,6 +105,14 @@ impl Held {
         bytes
     }
 
+    /// Where the first bytes held of that side were.
+    pub fn stamp_of(&self, side: Side) -> Option<Stamp> {
+        self.events.iter().find_map(|&(of, event)| match event {
+            HeldEvent::Data { span, .. } if of == side => Some(span.first),
+            _ => None,
+        })
+    }
+
     /// True when no bytes of that side are held.
     pub fn is_without(&self, side: Side) -> bool {
         self.bytes_of.get(side.index()) == Some(&0)

@@ -12,7 +12,9 @@ pub mod h3;
 mod held;
 pub mod huffman;
 mod inflate;
+pub mod plausible;
 pub mod prefix;
+mod resync;
 pub mod section;
 pub mod sse;
 pub mod stream;
@@ -21,6 +23,6 @@ pub mod websocket;
 
 pub use conversation::{Conversation, HttpOptions, Protocol};
 pub use event::{
-    Abort, Headers, HttpEvent, HttpEventKind, PushPromise, RequestHead, ResponseHead, StreamId, StreamPriority,
-    Upgrade, Version,
+    Abort, Completeness, Headers, HttpEvent, HttpEventKind, PushPromise, RequestHead, ResponseHead, StreamId,
+    StreamPriority, Upgrade, Version,
 };

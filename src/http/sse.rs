@@ -1,5 +1,8 @@
 //! Server-sent events: the `text/event-stream` format
 //! ([WHATWG HTML §9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)).
+//!
+//! Behind missing bytes the next event begins behind an empty line; or at once, when a chunk begins with a field, and either each
+//! chunk so far began an event, or no event had that field elsewhere than at its start.
 
 use memchr::memchr2;
 
@@ -13,6 +16,8 @@ pub enum SseItem<'a> {
     Event(SseEvent<'a>),
     /// A fault of the stream.
     Anomaly(AnomalyKind, Stamp),
+    /// So many bytes are in the capture, but belong to events that are not whole.
+    Unread(u64, Stamp),
 }
 
 /// One event; bytes are UTF-8 when the sender keeps to the format.
@@ -48,8 +53,43 @@ pub struct Parser {
     after_cr: bool,
     /// Bytes of this event are missing or too many: it is not handed on.
     is_spoiled: bool,
+    /// Bytes of this event are missing.
+    has_gap: bool,
+    /// Nothing came behind the missing bytes yet.
+    is_behind_gap: bool,
+    /// The line is the rest of one whose start is missing.
+    is_rest: bool,
+    /// A line of the event came.
+    is_in_event: bool,
+    /// Fields that events began with, and those that stood elsewhere.
+    firsts: Fields,
+    others: Fields,
+    /// Chunks that began an event, and whether others did not.
+    aligned: u32,
+    has_split: bool,
     last: Stamp,
     lease: Lease,
+}
+
+/// A set of fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Fields(u8);
+
+impl Fields {
+    /// The field of a line, or of the start of one; nothing when it is none that is known.
+    fn of(line: &[u8]) -> Self {
+        const KNOWN: [&[u8]; 5] = [b"", b"data", b"event", b"id", b"retry"];
+        let is_of = |name: &&[u8]| line.strip_prefix(*name).is_some_and(|rest| rest.starts_with(b":"));
+        Self(KNOWN.iter().position(is_of).map_or(0, |at| 1 << at))
+    }
+
+    fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -68,6 +108,14 @@ impl Parser {
             has_begun: false,
             after_cr: false,
             is_spoiled: false,
+            has_gap: false,
+            is_behind_gap: false,
+            is_rest: false,
+            is_in_event: false,
+            firsts: Fields::default(),
+            others: Fields::default(),
+            aligned: 0,
+            has_split: false,
             last: Stamp::default(),
             lease: budget.lease(),
         }
@@ -76,6 +124,16 @@ impl Parser {
     /// Takes in the next bytes.
     pub fn push(&mut self, data: &[u8], span: Span, out: &mut dyn FnMut(SseItem<'_>)) {
         self.last = span.last;
+        if data.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_behind_gap) {
+            self.resume(data, out);
+        } else if self.is_in_event || !self.line.is_empty() {
+            self.has_split |= !self.has_gap;
+        } else {
+            self.aligned = self.aligned.saturating_add(1);
+        }
         let mut rest = data;
         while !rest.is_empty() {
             if std::mem::take(&mut self.after_cr)
@@ -117,6 +175,29 @@ impl Parser {
         self.line.clear();
         self.after_cr = false;
         self.is_spoiled = true;
+        self.has_gap = true;
+        self.is_behind_gap = true;
+    }
+
+    /// No more bytes come.
+    pub fn finish(&mut self, out: &mut dyn FnMut(SseItem<'_>)) {
+        if self.has_gap {
+            self.reset(out);
+        }
+    }
+
+    /// The first bytes behind missing ones: they begin an event, or end a line that began among those.
+    fn resume(&mut self, data: &[u8], out: &mut dyn FnMut(SseItem<'_>)) {
+        /// Chunks that are enough to know how a sender cuts its events.
+        const ENOUGH: u32 = 2;
+        let field = Fields::of(data);
+        let is_aligned = self.aligned >= ENOUGH && !self.has_split && field != Fields::default();
+        if is_aligned || self.firsts.has(field) && !self.others.has(field) {
+            self.reset(out);
+        } else {
+            self.is_rest = true;
+        }
+        self.has_begun = true;
     }
 
     fn hold(&mut self, part: &[u8], out: &mut dyn FnMut(SseItem<'_>)) {
@@ -146,8 +227,16 @@ impl Parser {
         } else {
             line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
         };
+        if std::mem::take(&mut self.is_rest) {
+            return;
+        }
         if line.is_empty() {
             return self.dispatch(out);
+        }
+        if std::mem::replace(&mut self.is_in_event, true) {
+            self.others.add(Fields::of(line));
+        } else if !self.has_gap {
+            self.firsts.add(Fields::of(line));
         }
         let (field, value) = match memchr::memchr(b':', line) {
             Some(0) => return,
@@ -182,7 +271,16 @@ impl Parser {
                 wire_size: self.wire_size,
             }));
         }
+        self.reset(out);
+    }
+
+    /// Before the first line of an event.
+    fn reset(&mut self, out: &mut dyn FnMut(SseItem<'_>)) {
+        if std::mem::take(&mut self.has_gap) && self.wire_size > 0 {
+            out(SseItem::Unread(self.wire_size, self.last));
+        }
         self.is_spoiled = false;
+        self.is_in_event = false;
         self.wire_size = 0;
         self.name.clear();
         self.data.clear();

@@ -241,8 +241,10 @@ impl Connections {
                     && if connection.has_begun() || long.kind != LongKind::Initial {
                         knows(side, &long.scid) || knows(side.other(), &long.dcid)
                     } else {
-                        // The server's answer came first in the capture: the sides may be the other way round.
+                        // The server's answer came first in the capture: the sides may be the other way round. Or it came behind
+                        // early data, and the client's Initial is still to come.
                         Side::BOTH.iter().any(|&side| knows(side, &long.scid))
+                            || side == Side::Server && knows(Side::Client, &long.dcid)
                     }
             })
         })

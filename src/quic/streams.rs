@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::QuicEvent;
 use super::numbers::Numbers;
 use super::ranges::Ranges;
-use crate::base::{Budget, Limits, Span, Stamp, Timestamp};
+use crate::base::{Budget, FrameNumber, Limits, Span, Stamp};
 use crate::tcp::reassembly::{Assembler, Stored};
 use crate::tcp::{Side, StreamEvent};
 
@@ -16,6 +16,9 @@ const FINISHED_KEPT: usize = 256;
 /// something else, may still fill it.
 const PATIENCE_MIN: u64 = 200_000_000;
 const PATIENCE_MAX: u64 = 2_000_000_000;
+
+/// Frames between two looks at holes that are old, but have not seen enough frames.
+const FRAMES_BETWEEN: u64 = 32;
 
 /// Packets before the first one of a stream that may have carried its beginning.
 const LOOK_BACK: u64 = 128;
@@ -119,6 +122,8 @@ pub struct Streams {
     waiting: BTreeSet<(Key, Side)>,
     /// No hole is given up before this time, unless loss is found.
     next_check: i64,
+    /// When that was tried in vain, because too few frames had come.
+    checked: Option<FrameNumber>,
     tallies: [Tally; 2],
 }
 
@@ -126,7 +131,7 @@ impl Default for Streams {
     fn default() -> Self {
         let finished = std::array::from_fn(|_| Ranges::new(FINISHED_KEPT));
         let tallies = [Tally::default(); 2];
-        Self { open: BTreeMap::new(), finished, waiting: BTreeSet::new(), next_check: i64::MAX, tallies }
+        Self { open: BTreeMap::new(), finished, waiting: BTreeSet::new(), next_check: i64::MAX, checked: None, tallies }
     }
 }
 
@@ -247,6 +252,7 @@ impl Streams {
     #[inline]
     pub fn is_due(&self, stamp: Stamp) -> bool {
         stamp.time.0 >= self.next_check
+            && self.checked.is_none_or(|checked| checked.0.abs_diff(stamp.frame.0) >= FRAMES_BETWEEN)
     }
 
     /// Lets the next look at holes be soon: new loss was found.
@@ -261,6 +267,7 @@ impl Streams {
     pub fn check(&mut self, numbers: &[Numbers; 2], rtt: Option<u64>, now: Stamp, limits: &Limits, out: &mut Out<'_>) {
         let patience = rtt.unwrap_or(0).saturating_mul(4).clamp(PATIENCE_MIN, PATIENCE_MAX);
         let mut next_check = i64::MAX;
+        self.checked = None;
         for (key, side) in std::mem::take(&mut self.waiting) {
             let Some(half) = self.open.get_mut(&key).and_then(|open| open.halves.get_mut(side.index())) else {
                 continue;
@@ -272,8 +279,10 @@ impl Streams {
                     Some(found) => late.min(found.max(since.time).0.saturating_add_unsigned(patience)),
                     None => late,
                 };
-                if now.time.0 < due {
+                let is_due = now.time.0 >= due;
+                if !is_due || !limits.has_passed(0, since, now) {
                     next_check = next_check.min(due);
+                    self.checked = self.checked.or(is_due.then_some(now.frame));
                     self.waiting.insert((key, side));
                     break;
                 }
@@ -372,6 +381,6 @@ impl Half {
             out(QuicEvent::Stream(stream, side, event));
         };
         self.assembler.give_up(until, stamp, out);
-        self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out);
+        self.assembler.pop(u64::MAX, out);
     }
 }

@@ -6,6 +6,7 @@ mod output;
 mod part;
 mod pipe;
 mod secrets;
+mod segments;
 mod session;
 mod shards;
 
@@ -151,7 +152,9 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     };
     let keys = KeyLog::new(limits);
     let mut secrets = Followed::open(&job.secrets, &keys, is_live)?;
-    secrets::ahead(&job.captures, &keys, limits);
+    captures.restore_order(job.temporary.clone(), &|| segments::told(limits), &job.stop, &mut |secrets| {
+        add_secrets(&keys, &secrets)
+    });
     let output = Shared(Arc::new(Mutex::new(output)));
     let name = capture_name(&job.captures);
     let mut writer = har::Writer::new(&options.har, limits, job.temporary.clone());
@@ -165,6 +168,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
     }
     // What comes from a pipe is told as soon as it is known: that is the work of one engine.
     let jobs = if is_live { 1 } else { job.jobs };
+    options.is_reordered = captures.moves_flows();
     let mut line = Line::start(&options, keys.clone(), job.temporary.clone(), jobs, writer)?;
     let failed = |error: har::WriteError| match error {
         har::WriteError::Output(error) => RunError::Output { target: job.target.name(), error },
@@ -200,7 +204,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         if job.stop.load(Relaxed) {
             let read = captures.progress().read;
             if !is_live || read >= *brought.get_or_insert(read + pipe::BROUGHT) {
-                break;
+                captures.end_early();
             }
         }
     }
@@ -217,6 +221,8 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         packets: capture.frames,
         first: capture.first,
         last: capture.last,
+        dropped: capture.dropped,
+        disorder: capture.disorder,
         link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
     };
     let summary = writer.finish(&facts, totals).map_err(failed)?;

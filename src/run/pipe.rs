@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use super::{Job, Target};
-use crate::capture::{CaptureError, Captures, Open, Stopped};
+use crate::capture::{CaptureError, Captures, Idle, Open, Stopped};
 
 /// Bytes asked of a pipe at once.
 const PIECE: usize = 256 << 10;
@@ -15,8 +15,8 @@ const PIECE: usize = 256 << 10;
 const PIECES: usize = 4;
 /// Bytes that a pipe may have brought when somebody asks to stop; they are used.
 pub(super) const BROUGHT: u64 = ((PIECES + 1) * PIECE) as u64;
-/// How long a silent pipe is waited for before it is looked whether anybody still wants what it brings. Who fills the pipe may be
-/// stopped by the same signal, and gets in what it had.
+/// How long a silent pipe is waited for before its reader is told, and it is looked whether anybody still wants what it brings. Who fills
+/// the pipe may be stopped by the same signal, and gets in what it had.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Opens the captures of a run.
@@ -111,7 +111,7 @@ impl Read for Interruptible {
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
                 Err(RecvTimeoutError::Timeout) if self.left.is_some() => return Err(io::Error::other(Stopped)),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(io::Error::other(Idle)),
             }
         }
     }
@@ -141,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_pipe_says_so_and_goes_on() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut pipe = of(reader, &Arc::default());
+        let mut read = [0; 10];
+        for _ in 0..2 {
+            assert!(pipe.read(&mut read).unwrap_err().get_ref().unwrap().is::<Idle>());
+            io::Write::write_all(&mut writer, b"abc").unwrap();
+            while pipe.read(&mut read).is_err() {}
+            assert_eq!(&read[..3], b"abc");
+        }
+    }
+
+    #[test]
     fn a_pipe_that_cannot_be_opened_says_why() {
         let error = || io::Error::from(io::ErrorKind::PermissionDenied);
         let mut pipe = Interruptible::new(Box::new(move || Err(error())), || false);
@@ -150,8 +163,10 @@ mod tests {
     #[test]
     fn all_bytes_come_through() {
         let data: Vec<u8> = (0..2_000_000u32).map(|n| ((n * 31) >> 5) as u8).collect();
-        let mut read = Vec::new();
-        of(io::Cursor::new(data.clone()), &Arc::default()).read_to_end(&mut read).unwrap();
+        let (mut read, mut pipe) = (Vec::new(), of(io::Cursor::new(data.clone()), &Arc::default()));
+        while let Err(error) = pipe.read_to_end(&mut read) {
+            assert!(error.get_ref().unwrap().is::<Idle>());
+        }
         assert!(read == data);
     }
 }

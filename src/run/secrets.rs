@@ -5,8 +5,6 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use crate::base::Limits;
-use crate::capture::{SecretsKind, secrets_ahead};
 use crate::tls::{KeyLog, KeyLogReport, KeyLogTail, SecretSource};
 
 /// What the user gave to decrypt with. Its `Debug` shows no secret.
@@ -105,20 +103,10 @@ fn failed(path: &Path, error: std::io::Error) -> RunError {
     RunError::Secrets { path: path.to_owned(), error }
 }
 
-/// Secrets that stand in the captures, also behind the packets they serve. A file that cannot be read is told of by its reader.
-pub(super) fn ahead(captures: &[PathBuf], keys: &KeyLog, limits: &Limits) {
-    for path in captures.iter().filter(|path| path.as_os_str() != "-") {
-        let _ = secrets_ahead(path, limits, &mut |secrets| {
-            if secrets.kind == SecretsKind::TlsKeyLog {
-                keys.parse(secrets.data, SecretSource::InCapture);
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Limits;
     use std::io::Write;
 
     #[test]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::{Output, RunError};
+use super::{Output, RunError, segments};
 use crate::base::Limits;
-use crate::capture::{Damage, Feed, Frame, Item, LinkType, Secrets, link_type_name};
+use crate::capture::{Damage, Disorder, Dropped, Feed, Frame, Item, LinkType, Secrets, Shelf, link_type_name};
 use crate::engine::{Engine, Finished, Options, Seen};
 use crate::har::{CaptureFacts, Summary, WriteError};
 use crate::tls::KeyLog;
@@ -19,6 +19,8 @@ pub struct Session {
     limits: Limits,
     /// A capture that comes as bytes.
     feed: Option<Feed>,
+    /// Frames held back until those before them are there.
+    shelf: Shelf,
 }
 
 /// What came of a session.
@@ -28,6 +30,10 @@ pub struct Outcome {
     pub summary: Summary,
     /// What the engine saw besides exchanges.
     pub seen: Seen,
+    /// What capture programs say they dropped.
+    pub dropped: Dropped,
+    /// Frames out of time order.
+    pub disorder: Disorder,
 }
 
 /// A session whose capture is over; it may be written more than once.
@@ -35,6 +41,7 @@ pub struct Ended {
     finished: Finished,
     facts: CaptureFacts,
     damage: Vec<Damage>,
+    disorder: Disorder,
 }
 
 impl Session {
@@ -47,6 +54,7 @@ impl Session {
             links: BTreeSet::new(),
             limits: options.limits.clone(),
             feed: None,
+            shelf: Shelf::new(&options.limits, Some(segments::told(&options.limits))),
         }
     }
 
@@ -70,6 +78,16 @@ impl Session {
         self.engine.summary()
     }
 
+    /// What capture programs say they dropped: those who wrote the bytes that came, or as was told.
+    pub fn dropped(&self) -> Dropped {
+        self.feed.as_ref().map_or(self.facts.dropped, |feed| feed.facts().dropped)
+    }
+
+    /// Tells what a capture program dropped, where frames are brought and not its bytes.
+    pub fn tell_dropped(&mut self, dropped: Dropped) {
+        self.facts.dropped = dropped;
+    }
+
     /// Damages of the capture that came as bytes; the first few.
     pub fn damage(&self) -> Vec<Damage> {
         self.feed.as_ref().map(|feed| feed.facts().damage).unwrap_or_default()
@@ -84,8 +102,27 @@ impl Session {
         if !self.links.contains(&frame.link_type) {
             self.links.insert(frame.link_type);
         }
-        self.engine.push(frame);
+        self.shelf.put(frame);
+        self.hand_on()
+    }
+
+    /// Gives the engine the frames that wait for no other.
+    fn hand_on(&mut self) -> Result<(), WriteError> {
+        while let Some(frame) = self.shelf.next() {
+            self.engine.push(&frame);
+        }
         self.engine.failure().map_or(Ok(()), Err)
+    }
+
+    /// Gives the engine every frame that came: somebody wants to know what is in them.
+    fn hand_on_all(&mut self) -> Result<(), WriteError> {
+        self.shelf.release();
+        self.hand_on()
+    }
+
+    /// Frames out of time order so far.
+    pub fn disorder(&self) -> Disorder {
+        self.shelf.disorder()
     }
 
     /// Takes secrets found in the capture.
@@ -116,7 +153,8 @@ impl Session {
 
     /// Writes the entries that are over, while the session goes on.
     pub fn snapshot(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
-        self.name_links();
+        self.hand_on_all()?;
+        self.gather_facts();
         let (writer, totals) = self.engine.snapshot();
         writer.write(&self.facts, totals, out)
     }
@@ -136,7 +174,9 @@ impl Session {
         (self.facts.first, self.facts.last) = (None, None);
     }
 
-    fn name_links(&mut self) {
+    fn gather_facts(&mut self) {
+        self.facts.dropped = self.dropped();
+        self.facts.disorder = self.shelf.disorder();
         self.facts.link_types = self.links.iter().map(|&link| link_type_name(link).to_owned()).collect();
     }
 
@@ -149,18 +189,20 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.name_links();
+        self.hand_on_all().map_err(|error| failed(error, ""))?;
+        self.gather_facts();
         let damage = self.damage();
         let finished = self.engine.finish().map_err(|error| failed(error, ""))?;
-        Ok(Ended { finished, facts: self.facts, damage })
+        Ok(Ended { finished, facts: self.facts, damage, disorder: self.shelf.disorder() })
     }
 
     /// The capture ends: writes the HAR.
     pub fn finish(mut self, out: &mut dyn Write) -> Result<Outcome, WriteError> {
-        self.name_links();
+        self.hand_on_all()?;
+        self.gather_facts();
         let Finished { writer, totals, seen } = self.engine.finish()?;
         let summary = writer.write(&self.facts, totals, out)?;
-        Ok(Outcome { summary, seen })
+        Ok(Outcome { summary, seen, dropped: self.facts.dropped, disorder: self.facts.disorder })
     }
 
     /// The capture ends: writes the HAR to an output that was opened before.
@@ -191,6 +233,16 @@ impl Ended {
     /// What the engine saw besides exchanges.
     pub fn seen(&self) -> &Seen {
         &self.finished.seen
+    }
+
+    /// What capture programs say they dropped.
+    pub fn dropped(&self) -> Dropped {
+        self.facts.dropped
+    }
+
+    /// Frames out of time order.
+    pub fn disorder(&self) -> Disorder {
+        self.disorder
     }
 
     /// Damages of the capture that came as bytes; the first few.

@@ -8,8 +8,8 @@ use super::padding::{self, Padding, Told};
 use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Limits, Span, Stamp, Timestamp};
-use crate::net::{Packet, TcpFlags, TcpHeader};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
+use crate::net::{Endpoint, Packet, TcpFlags, TcpHeader};
 
 /// Lost bytes are padded from here.
 const NULS: [u8; 4096] = [0; 4096];
@@ -75,7 +75,8 @@ impl Teller<'_, '_> {
                 self.told[side] = chunk.offset + chunk.data.len() as u64;
             }
             StreamEvent::Gap { len, stamp } => {
-                self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
+                let keep = self.rules.limits.anomalies_kept;
+                self.facts.anomalies.note_bytes(AnomalyKind::BytesLost, len, Some(stamp), keep);
                 // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
                 if self.rules.pad_missing && len <= self.rules.limits.tcp_hole as u64 {
                     let mut left = len;
@@ -111,13 +112,7 @@ macro_rules! telling {
 
 impl Connection {
     /// The connection that this packet is the first of.
-    pub(super) fn new(
-        packet: &Packet<'_>,
-        header: &TcpHeader,
-        is_continued: bool,
-        budget: &Budget,
-        keep: usize,
-    ) -> Self {
+    pub(super) fn new(packet: &Packet<'_>, header: &TcpHeader, is_continued: bool, budget: &Budget) -> Self {
         let (is_syn, is_ack) = (header.flags.has(TcpFlags::SYN), header.flags.has(TcpFlags::ACK));
         let is_from_client = match (is_syn, is_ack) {
             (true, answers) => !answers,
@@ -126,10 +121,6 @@ impl Connection {
         };
         let (client, server) =
             if is_from_client { (packet.source, packet.destination) } else { (packet.destination, packet.source) };
-        let mut anomalies = Anomalies::default();
-        if !is_syn {
-            anomalies.note(AnomalyKind::StartMissing, Some(packet.stamp), keep);
-        }
         let facts = Facts {
             client,
             server,
@@ -140,12 +131,27 @@ impl Connection {
             established: None,
             rtt: None,
             loss: Default::default(),
+            seen: [false; 2],
             bytes: [0; 2],
             is_continued,
-            anomalies,
+            anomalies: Anomalies::default(),
         };
         let halves = [Half::new(budget.lease()), Half::new(budget.lease())];
         Self { facts, halves, told: [0; 2], packets: 0, answer: None, leftover: None }
+    }
+
+    /// An empty lease of the budget that the connection's buffers are in.
+    pub(super) fn lease(&self) -> Lease {
+        self.halves[0].assembler.empty_lease()
+    }
+
+    /// Says who opened the connection, before any of its bytes were seen.
+    pub(super) fn has_client(&mut self, client: Endpoint) {
+        let facts = &mut self.facts;
+        if facts.client != client {
+            std::mem::swap(&mut facts.client, &mut facts.server);
+        }
+        facts.roles_known = true;
     }
 
     /// The side that sent this packet.
@@ -232,6 +238,7 @@ impl Connection {
             selected: packet.selected,
         };
         self.packets = self.packets.wrapping_add(1);
+        self.facts.seen[side.index()] = true;
         if segment.stamp.time < self.facts.last.time {
             self.note(AnomalyKind::TimeBackwards, &segment, rules);
             self.facts.last.frame = segment.stamp.frame;
@@ -360,17 +367,7 @@ impl Connection {
         rules: &Rules,
         out: &mut Sink<'_>,
     ) -> Option<CloseReason> {
-        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
-        let header = &segment.header;
-        let answers = header.flags.has(TcpFlags::ACK)
-            && (!theirs.is_started() || theirs.offset(header.acknowledgment).unsigned_abs() <= theirs.high + 1);
-        let is_plausible = if ours.is_started() {
-            // A closed port answers a repeated SYN with sequence number 0.
-            ours.is_reset_plausible(header.sequence) || (ours.is_blank() && answers)
-        } else {
-            answers || !theirs.has_ack || theirs.last_ack == header.sequence
-        };
-        if !is_plausible {
+        if !self.believes_reset(side, &segment.header) {
             self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
             return None;
         }
@@ -378,6 +375,28 @@ impl Connection {
         let stamp = self.halves[side.index()].assembler.clamp(segment.stamp);
         telling!(self, side, slot, rules, out, |emit| emit(StreamEvent::Reset(stamp)));
         Some(CloseReason::Reset)
+    }
+
+    fn believes_reset(&self, side: Side, header: &TcpHeader) -> bool {
+        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
+        let answers = header.flags.has(TcpFlags::ACK)
+            && (!theirs.is_started() || theirs.offset(header.acknowledgment).unsigned_abs() <= theirs.high + 1);
+        if ours.is_started() {
+            // A closed port answers a repeated SYN with sequence number 0.
+            ours.is_reset_plausible(header.sequence) || (ours.is_blank() && answers)
+        } else {
+            answers || !theirs.has_ack || theirs.last_ack == header.sequence
+        }
+    }
+
+    /// True when a RST is believed, but bytes that were sent before it have not come.
+    pub(super) fn is_reset_early(&self, side: Side, header: &TcpHeader) -> bool {
+        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
+        let is_ahead = |half: &Half, number| half.is_started() && !half.fin_told && half.lacks(half.offset(number));
+        let lacks = is_ahead(ours, header.sequence)
+            || header.flags.has(TcpFlags::ACK) && is_ahead(theirs, header.acknowledgment)
+            || self.halves.iter().any(Half::is_busy);
+        lacks && self.believes_reset(side, header)
     }
 
     /// Sees to the start of the sender's stream. False when the segment is to be ignored.
@@ -585,8 +604,8 @@ impl Connection {
             let mut moved = false;
             for side in Side::BOTH {
                 let (ours, theirs) = pair(&mut self.halves, side);
-                let (reached, floor) = (theirs.reached(), theirs.assembler.read());
-                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, floor, emit));
+                let reached = theirs.reached();
+                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, emit));
             }
             if !moved && !self.untie(slot, rules, out) {
                 break;
@@ -602,8 +621,7 @@ impl Connection {
         let (side, after) =
             if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
         let half = &mut self.halves[side.index()];
-        let floor = half.assembler.read();
-        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, floor, emit))
+        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, emit))
     }
 }
 

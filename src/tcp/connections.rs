@@ -8,8 +8,9 @@ use super::connection::{Answer, Connection, Rules};
 use super::ends::{Ends, Verdict};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
+use super::lineup::Lineup;
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Budget, Lease, Limits, Recency, Stamp, Timestamp};
+use crate::base::{Budget, FrameNumber, Lease, Limits, Recency, Stamp, Timestamp};
 use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader, Transport};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
@@ -84,11 +85,13 @@ pub struct Connections {
     /// What the table itself takes.
     lease: Lease,
     places: HashMap<FlowKey, Place, RandomState>,
-    slots: Vec<Option<Connection>>,
+    slots: Vec<Option<Lineup>>,
     free: Vec<u32>,
     /// Pairs of ends whose connection is over, the longest over first.
     over: VecDeque<FlowKey>,
     recency: Recency,
+    /// Connections in which something may wait, with their first frames: those of this round, and of the one before.
+    waiting: [Vec<(u32, FrameNumber)>; 2],
     /// The last packet's way: most packets go the same.
     recent: Option<(Endpoint, Endpoint, u32, Side)>,
 }
@@ -105,6 +108,7 @@ impl Connections {
             free: Vec::new(),
             over: VecDeque::new(),
             recency: Recency::new(limits.idle_tcp),
+            waiting: Default::default(),
             recent: None,
         }
     }
@@ -113,9 +117,35 @@ impl Connections {
     pub fn push(&mut self, packet: &Packet<'_>, header: &TcpHeader, out: &mut Sink<'_>) {
         let Some((slot, side)) = self.find(packet, header, out) else { return };
         self.recency.touch(slot);
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if let Some(reason) = connection.push(Slot(slot), side, packet, header, &self.rules, out) {
+        let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let was_waiting = lineup.is_waiting();
+        let reason = lineup.push(Slot(slot), side, packet, header, &self.rules, out);
+        if !was_waiting && lineup.is_waiting() {
+            let [now, _] = &mut self.waiting;
+            now.push((slot, lineup.connection.facts.first.frame));
+        }
+        if was_waiting {
+            // Who is the client may be known better now.
+            self.recent = None;
+        }
+        if let Some(reason) = reason {
             self.close(slot, reason, packet.stamp, out);
+        }
+    }
+
+    /// What has waited for a whole round follows.
+    fn settle_waiting(&mut self, out: &mut Sink<'_>) {
+        let [now, before] = &mut self.waiting;
+        let ready = std::mem::replace(before, std::mem::take(now));
+        for (slot, first) in ready {
+            let Some(lineup) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { continue };
+            if lineup.connection.facts.first.frame == first
+                && lineup.is_waiting()
+                && let Some(reason) = lineup.settle(Slot(slot), &self.rules, out)
+            {
+                let last = lineup.connection.facts.last;
+                self.close(slot, reason, last, out);
+            }
         }
     }
 
@@ -128,7 +158,9 @@ impl Connections {
     /// is none.
     pub fn evict_oldest(&mut self, now: Timestamp, out: &mut Sink<'_>) -> bool {
         let Some(slot) = self.recency.oldest() else { return false };
-        let Some(connection) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return false };
+        let Some(Lineup { connection, .. }) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return false;
+        };
         let last = connection.facts.last;
         let is_idle = now.nanos_since(last.time) > self.rules.limits.idle;
         if !is_idle {
@@ -140,6 +172,7 @@ impl Connections {
 
     /// A round of frames is over: closes connections that were idle for long. `passed` is a time that no clock is behind any more.
     pub fn end_round(&mut self, passed: Timestamp, out: &mut Sink<'_>) {
+        self.settle_waiting(out);
         self.recency.end_round(passed);
         while let Some(slot) = self.recency.idle()
             && let Some(connection) = self.connection(slot)
@@ -152,7 +185,7 @@ impl Connections {
     pub fn finish(&mut self, out: &mut Sink<'_>) {
         let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.slots.len() - self.free.len());
         for (slot, connection) in (0..).zip(&self.slots) {
-            open.extend(connection.as_ref().map(|connection| (connection.facts.first.frame.0, slot)));
+            open.extend(connection.as_ref().map(|lineup| (lineup.connection.facts.first.frame.0, slot)));
         }
         open.sort_unstable();
         for (_, slot) in open {
@@ -177,7 +210,7 @@ impl Connections {
 
     /// A time that nothing is older than of what an open connection holds back.
     pub fn held_since(&self, slot: Slot) -> Option<Timestamp> {
-        self.connection(slot.0)?.held_since()
+        self.slots.get(slot.index())?.as_ref()?.held_since()
     }
 
     /// Facts of an open connection.
@@ -186,7 +219,7 @@ impl Connections {
     }
 
     fn connection(&self, slot: u32) -> Option<&Connection> {
-        self.slots.get(slot as usize).and_then(Option::as_ref)
+        self.slots.get(slot as usize)?.as_ref().map(|lineup| &lineup.connection)
     }
 
     /// The connection of a packet, opened if need be; nothing when it belongs to one that is over.
@@ -224,7 +257,9 @@ impl Connections {
         header: &TcpHeader,
         out: &mut Sink<'_>,
     ) -> Option<u32> {
-        let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        let is_reopened = header.flags.has(TcpFlags::SYN) && lineup.is_reopened_by(packet, header, &self.rules.limits);
+        let connection = &mut lineup.connection;
         let (side, last) = (connection.side_of(packet), connection.facts.last);
         if let Some(ends) = connection.leftover.as_deref().copied() {
             return match ends.judge(packet, header) {
@@ -236,7 +271,7 @@ impl Connections {
                 }
             };
         }
-        if header.flags.has(TcpFlags::SYN) && connection.is_reopened_by(side, header) {
+        if is_reopened {
             self.close(slot, CloseReason::Reused, last, out);
             return Some(self.open(key, packet, header, false, out));
         }
@@ -249,8 +284,8 @@ impl Connections {
             let transport = Transport::Tcp(answer);
             let answering = Packet { stamp, selected: false, source, destination, transport, payload: &[], cut: 0 };
             let slot = self.open(key, &answering, &answer, true, out);
-            let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
-            connection.push(Slot(slot), Side::Server, &answering, &answer, &self.rules, out);
+            let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+            lineup.push(Slot(slot), Side::Server, &answering, &answer, &self.rules, out);
             return Some(slot);
         }
         Some(slot)
@@ -272,8 +307,8 @@ impl Connections {
             Verdict::New => Some(self.open(key, packet, header, !is_counted, out)),
             Verdict::Foreign => {
                 let slot = self.open(key, packet, header, true, out);
-                let connection = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
-                connection.leave_over(ends);
+                let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+                lineup.connection.leave_over(ends);
                 Some(slot)
             }
         }
@@ -292,15 +327,18 @@ impl Connections {
                 break;
             }
         }
-        let keep = self.rules.limits.anomalies_kept;
-        let connection = Connection::new(packet, header, is_continued, &self.budget, keep);
+        let lineup = Lineup::new(packet, header, is_continued, &self.budget, &self.rules.limits);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            let connection = place.insert(connection);
-            out(Slot(slot), &connection.facts, TcpEvent::Open);
+            let lineup = place.insert(lineup);
+            if lineup.is_waiting() {
+                let [now, _] = &mut self.waiting;
+                now.push((slot, packet.stamp.frame));
+            }
+            out(Slot(slot), &lineup.connection.facts, TcpEvent::Open);
         }
         self.places.insert(key, Place::Open(slot));
         self.recency.add(slot);
@@ -310,7 +348,11 @@ impl Connections {
 
     fn close(&mut self, slot: u32, reason: CloseReason, now: Stamp, out: &mut Sink<'_>) {
         self.recency.remove(slot);
-        let Some(mut connection) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let Some(mut lineup) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let reason = lineup.settle(Slot(slot), &self.rules, out).unwrap_or(reason);
+        let Lineup { mut connection, .. } = lineup;
+        let last = connection.facts.last;
+        let now = if last.time > now.time { last } else { now };
         connection.flush(Slot(slot), now, &self.rules, out);
         out(Slot(slot), &connection.facts, TcpEvent::Close(reason));
         self.free.push(slot);
@@ -335,7 +377,7 @@ impl Connections {
 
     /// Tells the budget what the table takes: by entries in use, so that closing connections helps.
     fn settle_lease(&mut self) {
-        const OPEN: usize = size_of::<Option<Connection>>() + Recency::SLOT;
+        const OPEN: usize = size_of::<Option<Lineup>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
         let over = self.over.len() * (size_of::<FlowKey>() + size_of::<Ends>());
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);

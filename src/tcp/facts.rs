@@ -24,6 +24,8 @@ pub struct Facts {
     pub rtt: Option<u64>,
     /// Loss on each side's path: `[client to server, server to client]`.
     pub loss: [Loss; 2],
+    /// Of which sides there are packets: `[client, server]`.
+    pub seen: [bool; 2],
     /// Payload bytes delivered of each side: `[client to server, server to client]`.
     pub bytes: [u64; 2],
     /// True when it is counted already: an earlier part of the same connection was given up for lack of memory, or Wireshark takes

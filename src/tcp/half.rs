@@ -327,6 +327,11 @@ impl Half {
         self.is_started() && self.assembler.next() < self.received()
     }
 
+    /// True when bytes before this offset have not come; the FIN counts as one.
+    pub(super) fn lacks(&self, at: i64) -> bool {
+        at > (self.assembler.next() as i64).saturating_add(i64::from(self.fin.is_some()))
+    }
+
     /// Up to where answers to this stream may be handed on.
     pub(super) fn reached(&self) -> u64 {
         if self.is_behind() { self.assembler.next() } else { u64::MAX }
@@ -412,8 +417,7 @@ impl Half {
         match &self.patience {
             Some(patience) if patience.until.min(received) > next => {
                 let since = patience.since;
-                let is_over = packets.wrapping_sub(patience.packets) >= limits.tcp_patience_packets
-                    || now.time.nanos_since(since.time) >= limits.tcp_patience;
+                let is_over = limits.is_tcp_patience_over(packets.wrapping_sub(patience.packets), since, now);
                 if is_over && self.assembler.skip_hole(patience.until.min(received), since, out) {
                     return true;
                 }
@@ -435,7 +439,7 @@ impl Half {
     pub(super) fn lose_wait(&mut self, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
         match self.assembler.first_waiting() {
             Some((after, shown)) if !self.fin_told && self.is_too_much(shown, now, limits) => {
-                self.assembler.pop(after, Timestamp(i64::MIN), out)
+                self.assembler.pop(after, out)
             }
             _ => false,
         }
@@ -443,22 +447,22 @@ impl Half {
 
     /// True when what is held has been held for too long since `shown`, or is too much.
     fn is_too_much(&self, shown: Stamp, now: Stamp, limits: &Limits) -> bool {
-        now.time.nanos_since(shown.time) > limits.tcp_hole_age
+        limits.has_passed(limits.tcp_hole_age, shown, now)
             || self.assembler.is_over(limits.tcp_hole, limits.tcp_hole_segments)
     }
 
     /// Gives up the first hole, up to `end` at most; or, when there is none, the wait for the other side.
     pub(super) fn give_up_hole(&mut self, end: u64, now: Stamp, out: &mut Out<'_>) -> bool {
-        self.assembler.skip_hole(end, now, out) || self.assembler.pop(u64::MAX, Timestamp(i64::MIN), out)
+        self.assembler.skip_hole(end, now, out) || self.assembler.pop(u64::MAX, out)
     }
 
     /// Hands on what is ready, given what the other side has reached; then the end, when it is due.
-    pub(super) fn advance(&mut self, reached: u64, floor: Timestamp, out: &mut Out<'_>) -> bool {
+    pub(super) fn advance(&mut self, reached: u64, out: &mut Out<'_>) -> bool {
         if self.fin_told {
             // Nothing follows the end, whatever was sent or acknowledged behind it.
             return false;
         }
-        let moved = self.assembler.pop(reached, floor, out);
+        let moved = self.assembler.pop(reached, out);
         let Some(fin) = &self.fin else { return moved };
         if self.assembler.next() < fin.offset || fin.after > reached {
             return moved;

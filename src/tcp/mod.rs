@@ -8,6 +8,7 @@ pub mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod half;
+mod lineup;
 mod padding;
 pub mod reassembly;
 

@@ -31,8 +31,6 @@ pub struct Assembler {
     next: u64,
     /// No later byte carries an earlier time.
     clock: Timestamp,
-    /// Time of the last byte handed on; that of gaps does not count.
-    read: Timestamp,
     lease: Lease,
     /// Most streams never have a hole, so they do not pay for one.
     held: Option<Box<Held>>,
@@ -82,7 +80,7 @@ pub struct Stored {
 impl Assembler {
     /// A stream at offset 0. `lease` is to be empty; it will hold what the stream buffers.
     pub fn new(lease: Lease) -> Self {
-        Self { next: 0, clock: Timestamp(i64::MIN), read: Timestamp(i64::MIN), lease, held: None }
+        Self { next: 0, clock: Timestamp(i64::MIN), lease, held: None }
     }
 
     /// The stream begins at this offset. Nothing of it may have been taken in.
@@ -101,7 +99,7 @@ impl Assembler {
             let later = self.store(offset.saturating_add(taken as u64), rest, span, Link::default());
             stored = Stored { fresh: stored.fresh + later.fresh, differs: later.differs };
         }
-        self.pop(u64::MAX, Timestamp(i64::MIN), out);
+        self.pop(u64::MAX, out);
         stored
     }
 
@@ -118,7 +116,7 @@ impl Assembler {
         };
         let len = usize::try_from(room.min(u64::MAX - self.next)).unwrap_or(usize::MAX).min(data.len() - old);
         if len > 0 {
-            self.emit(&data[old..old + len], span, acked, Timestamp(i64::MIN), out);
+            self.emit(&data[old..old + len], span, acked, out);
         }
         old + len
     }
@@ -134,9 +132,9 @@ impl Assembler {
         self.fill(offset, len, None, span, link);
     }
 
-    /// Hands on held pieces that are in order, as long as their `after` is at most `reached`. Those that had an `after` carry
-    /// no time before `floor`. Returns true when something was handed on.
-    pub fn pop(&mut self, reached: u64, floor: Timestamp, out: &mut Out<'_>) -> bool {
+    /// Hands on held pieces that are in order, as long as their `after` is at most `reached`. Returns true when something was
+    /// handed on.
+    pub fn pop(&mut self, reached: u64, out: &mut Out<'_>) -> bool {
         if self.held.is_none() {
             return false;
         }
@@ -153,8 +151,7 @@ impl Assembler {
             moved = true;
             match piece.content {
                 Content::Bytes(data) => {
-                    let floor = if piece.link.after > 0 { floor } else { Timestamp(i64::MIN) };
-                    self.emit(&data, piece.span, piece.link.acked, floor, out);
+                    self.emit(&data, piece.span, piece.link.acked, out);
                 }
                 Content::Lost(len) => self.declare_gap(len, piece.span.last, out),
             }
@@ -183,7 +180,7 @@ impl Assembler {
     pub fn give_up(&mut self, until: u64, stamp: Stamp, out: &mut Out<'_>) {
         while self.next < until {
             self.skip_hole(until, stamp, out);
-            self.pop(u64::MAX, Timestamp(i64::MIN), out);
+            self.pop(u64::MAX, out);
         }
     }
 
@@ -191,11 +188,6 @@ impl Assembler {
     #[inline]
     pub fn next(&self) -> u64 {
         self.next
-    }
-
-    /// Time of the last byte handed on. Gaps do not count: that a hole was given up late says nothing of when its bytes were read.
-    pub fn read(&self) -> Timestamp {
-        self.read
     }
 
     /// `stamp`, but not before the last byte handed on.
@@ -207,6 +199,11 @@ impl Assembler {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.held.is_none()
+    }
+
+    /// An empty lease of the same budget.
+    pub(super) fn empty_lease(&self) -> Lease {
+        self.lease.another()
     }
 
     /// A time that nothing held is older than; `None` when nothing is held.
@@ -249,12 +246,11 @@ impl Assembler {
     }
 
     #[inline]
-    fn emit(&mut self, data: &[u8], span: Span, acked: u64, floor: Timestamp, out: &mut Out<'_>) {
-        let first = Stamp { time: span.first.time.max(self.clock).max(floor), ..span.first };
+    fn emit(&mut self, data: &[u8], span: Span, acked: u64, out: &mut Out<'_>) {
+        let first = Stamp { time: span.first.time.max(self.clock), ..span.first };
         let last = Stamp { time: span.last.time.max(first.time), ..span.last };
         let offset = self.next;
         self.clock = last.time;
-        self.read = last.time;
         self.next += data.len() as u64;
         let span = Span { first, last, selected: span.selected };
         out(StreamEvent::Data(Chunk { data, span, offset, position: Position { sent: offset, acked } }));

@@ -3,6 +3,7 @@
 
 pub mod blocks;
 pub mod days;
+pub mod lossy;
 pub mod process;
 pub mod steady;
 pub mod wire;

@@ -28,6 +28,22 @@ impl Connection {
         lacks
     }
 
+    /// Whether content in chunks, if bytes of it are missing, goes on with this segment. It does not when its sender has received more
+    /// requests meanwhile: then it may belong to the response to one of those.
+    pub(super) fn goes_on_behind_hole(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> bool {
+        let is_alone = side == Side::Server && self.waiting.len() == 0;
+        let half = self.half(side);
+        let State::Chunked(chunked) = &mut half.state else { return true };
+        let is_same = chunk.position.acked == chunked.acked;
+        if chunked.is_lost() && !(is_alone && is_same && chunked.resume(chunk.data)) {
+            half.abort(Abort::Lost, chunk.span.first, out);
+            self.lose_step(side, chunk.position.sent, chunk.span.first, out);
+            return false;
+        }
+        chunked.acked = chunk.position.acked;
+        true
+    }
+
     /// Bytes that are no message where one should begin: noted on the exchange that they may be part of, else on the connection.
     pub(super) fn skip_garbage(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) {
         self.half(side).in_step = false;
@@ -71,6 +87,11 @@ impl Connection {
                 chunked.skip(len);
                 half.lost(len, stamp, out);
             }
+            State::Chunked(chunked) if side == Side::Server => {
+                chunked.lose();
+                half.lost(0, stamp, out);
+                self.lose(side, until);
+            }
             State::Length(_) | State::Chunked(_) => {
                 half.lost(0, stamp, out);
                 half.abort(Abort::Lost, stamp, out);
@@ -109,7 +130,7 @@ impl Connection {
         let fault = match reason {
             Abort::Malformed => AnomalyKind::HeadTooLarge,
             Abort::Lost => AnomalyKind::BytesLost,
-            _ => AnomalyKind::HeadMalformed,
+            _ => AnomalyKind::HeadCut,
         };
         let progress = self.requests.progress();
         let half = match side {
@@ -123,7 +144,10 @@ impl Connection {
                 // A URL that goes on in a hole is not known.
                 Side::Client if reason == Abort::Lost && !detect::has_whole_target(lines) => self.note(fault, stamp),
                 Side::Client => {
-                    if let Some((head, faults)) = head::request(lines, span, &self.limits) {
+                    let parsed = head::request(lines, span, &self.limits);
+                    // Nor is one whose host stands in there, on a connection that has named none.
+                    let is_known = reason != Abort::Lost || self.next > 0;
+                    if let Some((head, faults)) = parsed.filter(|(head, _)| is_known || names_host(head)) {
                         let method = Method::of(&head.method);
                         let place = HeadPlace { position, end: None, last: span };
                         if self.is_settled_by(position) {
@@ -162,4 +186,9 @@ impl Connection {
         half.reader.clear();
         half.in_step = false;
     }
+}
+
+/// True when a request head says which host it is for.
+fn names_host(head: &RequestHead) -> bool {
+    head.headers.first("host").is_some() || !head.target.starts_with(b"/")
 }

@@ -256,6 +256,11 @@ impl Waiting {
         }
     }
 
+    /// Removes one: its response comes in another way.
+    pub fn remove(&mut self, stream: StreamId) {
+        self.queue.retain(|pending| pending.stream != stream);
+    }
+
     /// Removes the oldest: no response will come, or it was lost.
     pub fn pop(&mut self) -> Option<Pending> {
         self.queue.pop_front()

@@ -87,6 +87,10 @@ pub struct HeadReader {
     blank: BlankLine,
     /// True when the start line in `held` is whole and good.
     has_start_line: bool,
+    /// Offset behind the last line that was no start line: another line begins there.
+    next_line: Option<u64>,
+    /// The line that is read may have begun in missing bytes.
+    is_rest: bool,
 }
 
 impl HeadReader {
@@ -101,6 +105,8 @@ impl HeadReader {
             position: Position::default(),
             blank: BlankLine::default(),
             has_start_line: false,
+            next_line: None,
+            is_rest: false,
         }
     }
 
@@ -109,10 +115,12 @@ impl HeadReader {
     pub fn read<'a>(&'a mut self, chunk: Chunk<'a>, first: bool, in_step: bool) -> Found<'a> {
         let data = chunk.data;
         if !in_step && !self.is_holding() {
-            match self.search(data) {
-                Some(0) => {}
-                Some(used) => return Found::Garbage { used },
-                None => return Found::Garbage { used: data.len() },
+            let is_rest = self.next_line != Some(chunk.offset);
+            let used = self.search(data, is_rest).unwrap_or(data.len());
+            if used > 0 {
+                let is_line = used < data.len() || data.ends_with(b"\n");
+                self.next_line = is_line.then_some(chunk.offset.wrapping_add(used as u64));
+                return Found::Garbage { used };
             }
         }
         if !in_step && self.is_holding() && !self.has_start_line && self.begins_message(data) {
@@ -120,6 +128,9 @@ impl HeadReader {
             self.clear();
         }
         let from_hold = !self.held.is_empty();
+        if !from_hold {
+            self.is_rest = !in_step && self.next_line != Some(chunk.offset);
+        }
         let mut at = 0;
         if !self.has_start_line {
             let Some(end) = memchr(b'\n', data) else {
@@ -135,6 +146,7 @@ impl HeadReader {
             match is_simple {
                 None => {
                     self.clear();
+                    self.next_line = Some(chunk.offset.wrapping_add(at as u64));
                     return Found::Garbage { used: at };
                 }
                 Some(true) => return self.found(chunk, from_hold, at),
@@ -250,6 +262,7 @@ impl HeadReader {
     fn judge(&self, line: &[u8], first: bool) -> Option<bool> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match self.role {
+            Side::Client if self.is_rest && detect::is_rest_of_request_line(line) => None,
             Side::Client => detect::request_line(line)
                 .map(|line| line.version == Version::Http09)
                 .filter(|&is_simple| first || !is_simple),
@@ -259,9 +272,9 @@ impl HeadReader {
 
     /// Where in the bytes, which follow a hole or other bytes that were no message, the next message begins or may begin. Content
     /// need not end with a line, so it may stand behind anything.
-    fn search(&self, data: &[u8]) -> Option<usize> {
+    fn search(&self, data: &[u8], is_rest: bool) -> Option<usize> {
         match self.role {
-            Side::Client => detect::find_request(data),
+            Side::Client => detect::find_request(data, is_rest),
             Side::Server => detect::find_response(data),
         }
     }

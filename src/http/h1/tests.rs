@@ -3,6 +3,7 @@ mod heads;
 mod http2;
 mod messages;
 mod other_protocols;
+mod pairing;
 
 use crate::base::{Budget, FrameNumber, Limits, Span, Stamp, Timestamp};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, HttpOptions, Protocol, Version};
@@ -15,6 +16,8 @@ use Side::{Client, Server};
 enum Step<'a> {
     Data(Side, &'a [u8]),
     Gap(Side, u64),
+    /// Missing bytes of which the reader is told before the next ones only, as behind TLS.
+    Late(Side, u64),
     Fin(Side),
     Reset,
 }
@@ -143,6 +146,7 @@ fn play(steps: &[Step<'_>], strict: bool, cut: &mut dyn FnMut(usize) -> usize) -
     let mut conversation = Conversation::new(&limits, &budget, HttpOptions { strict }, None);
     let mut record = Record::default();
     let mut offsets = [0_u64; 2];
+    let mut late = [0_u64; 2];
     let mut frame = 0;
     let mut stamp = || {
         frame += 1;
@@ -151,6 +155,11 @@ fn play(steps: &[Step<'_>], strict: bool, cut: &mut dyn FnMut(usize) -> usize) -
     for &step in steps {
         match step {
             Step::Data(side, mut data) => {
+                let len = std::mem::take(&mut late[side.index()]);
+                if len > 0 {
+                    let gap = StreamEvent::Gap { len, stamp: stamp() };
+                    conversation.push(side, gap, &mut |event| record.take(event));
+                }
                 while !data.is_empty() {
                     let (piece, rest) = data.split_at(cut(data.len()).clamp(1, data.len()));
                     let [sent, acked] = [side, side.other()].map(|side| offsets[side.index()]);
@@ -164,6 +173,10 @@ fn play(steps: &[Step<'_>], strict: bool, cut: &mut dyn FnMut(usize) -> usize) -
             Step::Gap(side, len) => {
                 offsets[side.index()] += len;
                 conversation.push(side, StreamEvent::Gap { len, stamp: stamp() }, &mut |event| record.take(event));
+            }
+            Step::Late(side, len) => {
+                offsets[side.index()] += len;
+                late[side.index()] += len;
             }
             Step::Fin(side) => conversation.push(side, StreamEvent::Fin(stamp()), &mut |event| record.take(event)),
             Step::Reset => conversation.push(Client, StreamEvent::Reset(stamp()), &mut |event| record.take(event)),

@@ -53,7 +53,14 @@ fn read(decoder: &mut Decoder, side: Side, parts: &[Part<'_>], cut: usize) -> Ve
             WebSocketEvent::Message(message) => {
                 assert_eq!(message.side, side);
                 let start = &message.data[..message.data.len().min(40)];
-                format!("{} {} of {} {}", message.opcode, message.data.len(), message.wire_size, start.escape_ascii())
+                let is_whole = message.completeness == Completeness::Whole;
+                let mark = if is_whole { String::new() } else { format!(" {:?}", message.completeness) };
+                let (len, size) = (message.data.len(), message.wire_size);
+                format!("{} {len} of {size} {}{mark}", message.opcode, start.escape_ascii())
+            }
+            WebSocketEvent::Unread(of, bytes, _) => {
+                assert_eq!(of, side);
+                format!("{bytes} unread")
             }
             WebSocketEvent::Anomaly(_, kind, _) => format!("! {}", kind.code()),
         });
@@ -68,6 +75,7 @@ fn read(decoder: &mut Decoder, side: Side, parts: &[Part<'_>], cut: usize) -> Ve
             Part::Lost(len) => decoder.lose(side, *len, &mut out),
         }
     }
+    decoder.finish(&mut out);
     lines
 }
 
@@ -153,7 +161,9 @@ fn bad_frames_end_their_side_only() {
         let budget = Budget::new(1 << 20);
         let mut decoder = decoder("", &budget);
         let bytes = [bytes, &frame(0x81, None, b"behind")].concat();
-        assert_eq!(read(&mut decoder, Side::Server, &[Part::Bytes(&bytes)], 100), ["! message-malformed"]);
+        let unread = format!("{} unread", bytes.len());
+        let lines = read(&mut decoder, Side::Server, &[Part::Bytes(&bytes)], 100);
+        assert_eq!(lines, ["! message-malformed", &unread]);
         let other = frame(0x81, MASK, b"fine");
         assert_eq!(read(&mut decoder, Side::Client, &[Part::Bytes(&other)], 100), ["1 4 of 10 fine"]);
     }
@@ -168,26 +178,135 @@ fn a_gap_inside_a_payload_is_survived() {
         let budget = Budget::new(1 << 20);
         let parts = [Part::Bytes(&bytes[..at]), Part::Lost(len as u64), Part::Bytes(&bytes[at + len..])];
         let lines = read(&mut decoder("", &budget), Side::Client, &parts, 100);
-        let mut left = b"hello world".to_vec();
-        left.drain(at - 6..at - 6 + len);
-        let cut = format!("1 {} of 17 {}", left.len(), left.escape_ascii());
-        assert_eq!(lines, ["! bytes-lost", &cut, "1 4 of 10 next"]);
+        let cut = format!("1 {} of 17 {} Cut", at - 6, b"hello world"[..at - 6].escape_ascii());
+        assert_eq!(lines, [&cut, "1 4 of 10 next"]);
     }
+}
+
+/// Frames of many kinds, each as a chunk of its own.
+fn conversation(side: Side) -> (Vec<Vec<u8>>, Vec<String>) {
+    let mask = if side == Side::Client { MASK } else { None };
+    let long = "kein Zufall, sondern Text: \u{e4}\u{f6}\u{fc} ".repeat(9);
+    let binary: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let frames = [
+        frame(0x81, mask, b"hello"),
+        frame(0x89, mask, b""),
+        frame(0x82, mask, &binary),
+        frame(0x81, mask, long.as_bytes()),
+        frame(0x82, mask, &[0; 40]),
+        frame(0x81, mask, b""),
+        frame(0x8a, mask, b"pong"),
+        frame(0x82, mask, b"\x83\x03abc"),
+        frame(0x88, mask, b"\x03\xe8bye"),
+    ];
     let budget = Budget::new(1 << 20);
-    let parts = [Part::Bytes(&bytes[..10]), Part::Lost(0), Part::Bytes(&bytes[17..])];
-    assert_eq!(read(&mut decoder("", &budget), Side::Client, &parts, 100), ["! bytes-lost"]);
+    let lines = read(&mut decoder("", &budget), side, &[Part::Bytes(&frames.concat())], 10_000);
+    assert_eq!(lines.len(), frames.len());
+    (frames.into(), lines)
+}
+
+#[test]
+fn frames_go_on_with_the_next_chunk_that_begins_with_one() {
+    for side in Side::BOTH {
+        let (frames, lines) = conversation(side);
+        for (from, to) in (0..frames.len()).flat_map(|from| (from + 1..=frames.len()).map(move |to| (from, to))) {
+            for (len, cut) in [(0, 5000), (1, 5000), (1, 700)] {
+                let lost = if len == 0 { 0 } else { frames[from..to].concat().len() as u64 };
+                let before = frames[..from].iter().map(|frame| Part::Bytes(frame));
+                let behind = frames[to..].iter().map(|frame| Part::Bytes(frame));
+                let parts: Vec<Part<'_>> = before.chain([Part::Lost(lost)]).chain(behind).collect();
+                let budget = Budget::new(1 << 20);
+                let told = read(&mut decoder("", &budget), side, &parts, cut);
+                assert_eq!(told, [&lines[..from], &lines[to..]].concat(), "{side:?} {from}..{to}, {lost} lost");
+                assert_eq!(budget.used(), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hole_of_any_place_and_length_invents_nothing() {
+    for side in Side::BOTH {
+        let (frames, lines) = conversation(side);
+        let bytes = frames.concat();
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move |bound: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % bound
+        };
+        for _ in 0..3000 {
+            let (at, len, cut) = (next(bytes.len()), 1 + next(900), 130 + next(300));
+            let to = (at + len).min(bytes.len());
+            let lost = if next(2) == 0 { 0 } else { (to - at) as u64 };
+            let parts = [Part::Bytes(&bytes[..at]), Part::Lost(lost), Part::Bytes(&bytes[to..])];
+            let budget = Budget::new(1 << 20);
+            let told = read(&mut decoder("", &budget), side, &parts, cut);
+            let mut real = lines.iter();
+            for line in told.iter().filter(|line| !line.ends_with("unread")) {
+                let is_of = |real: &&String| match line.strip_suffix(" Cut") {
+                    Some(cut) => {
+                        let size = |line: &str| line.split(' ').nth(3).map(str::to_owned);
+                        real.starts_with(&line[..1]) && size(real) == size(cut)
+                    }
+                    None => *real == line,
+                };
+                assert!(real.any(|real| is_of(&real)), "{side:?} {at}+{len} ({lost}) in {cut}: {line} of {told:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_counted() {
+    let budget = Budget::new(1 << 20);
+    let garbage = [0xff; 50];
+    let parts = [Part::Bytes(&[0x82, 100, 1, 2]), Part::Lost(0), Part::Bytes(&garbage), Part::Bytes(&[0x82, 100, 9])];
+    let lines = read(&mut decoder("", &budget), Side::Server, &parts, 100);
+    assert_eq!(lines, ["2 2 of 102 \\x01\\x02 Cut", "53 unread"]);
+    // A part of a message whose start is missing leads to the next message.
+    let behind = [frame(0, None, b"mid"), frame(0x80, None, b"end"), frame(0x81, None, b"next")].concat();
+    let parts = [Part::Bytes(&[0x01, 3]), Part::Lost(9), Part::Bytes(&behind)];
+    let lines = read(&mut decoder("", &budget), Side::Server, &parts, 100);
+    assert_eq!(lines, ["2 unread", "10 unread", "1 4 of 6 next"]);
 }
 
 #[test]
 fn a_lost_window_is_told_until_it_is_forgotten() {
     let mut compress = Compress::new(Compression::default(), false);
-    let first = frame(0xc1, None, &deflate(&mut compress, b"hello hello hello"));
-    let second = frame(0xc1, None, &deflate(&mut compress, b"hello hello hello"));
-    let budget = Budget::new(1 << 20);
-    let parts = [Part::Bytes(&first[..3]), Part::Lost(first.len() as u64 - 3), Part::Bytes(&second)];
-    let lines = read(&mut decoder("permessage-deflate", &budget), Side::Server, &parts, 100);
-    assert_eq!(lines[0], "! bytes-lost");
-    assert_eq!(lines[2], "! coding-broken");
+    let texts = [&b"hello hello hello"[..], b"hello hello hello", b"hello hello"];
+    for (extensions, forgets) in
+        [("permessage-deflate", false), ("permessage-deflate; server_no_context_takeover", true)]
+    {
+        compress.reset();
+        let frames = texts.map(|text| {
+            let coded = frame(0xc1, None, &deflate(&mut compress, text));
+            if forgets {
+                compress.reset();
+            }
+            coded
+        });
+        let plain = frame(0x81, None, b"plain");
+        let sizes = frames.each_ref().map(Vec::len);
+        let behind = match forgets {
+            true => [format!("1 17 of {} hello hello hello", sizes[1]), format!("1 11 of {} hello hello", sizes[2])],
+            false => [format!("1 0 of {}  Undecodable", sizes[1]), format!("1 0 of {}  Undecodable", sizes[2])],
+        };
+        for (at, lost) in [(3, sizes[0] as u64 - 3), (0, sizes[0] as u64), (0, 0)] {
+            let budget = Budget::new(1 << 20);
+            let parts = [
+                Part::Bytes(&frames[0][..at]),
+                Part::Lost(lost),
+                Part::Bytes(&frames[1]),
+                Part::Bytes(&plain),
+                Part::Bytes(&frames[2]),
+            ];
+            let mut lines = read(&mut decoder(extensions, &budget), Side::Server, &parts, 100);
+            lines.retain(|line| !line.ends_with("Cut"));
+            let faults = lines.extract_if(.., |line| line == "! coding-broken").count();
+            assert_eq!(lines, [&behind[0], "1 5 of 7 plain", &behind[1]]);
+            assert_eq!(faults, if forgets { 0 } else { 2 });
+        }
+    }
 }
 
 #[test]

@@ -108,10 +108,10 @@ fn a_threshold_holds_bytes_back() {
     let mut seen = Seen::default();
     let mut out = |event: StreamEvent<'_>| seen.take(event);
     stream.store(0, b"response", span(1), Link { after: 7, acked: 7 });
-    assert!(!stream.pop(6, Timestamp(50), &mut out));
+    assert!(!stream.pop(6, &mut out));
     assert_eq!(stream.first_hole().map(|(hole, _)| hole), Some(0..0));
-    assert!(stream.pop(7, Timestamp(50), &mut out));
-    assert_eq!(seen.stamps, [(1, 50)]);
+    assert!(stream.pop(7, &mut out));
+    assert_eq!(seen.stamps, [(1, 1)]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn random_stretches_agree_with_a_simple_model() {
             let mut out = |event: StreamEvent<'_>| seen.take(event);
             if lost {
                 stream.store_lost(from, len, span(frame), Link::default());
-                stream.pop(u64::MAX, Timestamp(0), &mut out);
+                stream.pop(u64::MAX, &mut out);
             } else {
                 let fresh = stream.push(from, &data, span(frame), &mut out).fresh;
                 let delivered = seen.bytes.len();

@@ -82,7 +82,9 @@ fn an_acknowledged_hole_becomes_a_gap() {
     assert_eq!(bench.only().lanes[1].stamps[1], (5, 1_004_000_000), "it was at the receiver in time");
     bench.finish();
     assert_eq!(bench.only().facts.loss[1].lost_bytes, 3);
-    assert_eq!(bench.only().facts.anomalies.count(AnomalyKind::BytesLost), 1);
+    let anomalies = &bench.only().facts.anomalies;
+    assert_eq!((anomalies.count(AnomalyKind::BytesLost), anomalies.bytes(AnomalyKind::BytesLost)), (1, 3));
+    assert_eq!(bench.only().facts.seen, [true; 2]);
 }
 
 #[test]
@@ -122,8 +124,9 @@ fn an_answer_waits_for_what_it_answers() {
     bench.s(ACK | FIN, 7, 4, b"");
     bench.c(ACK, 1, 1, b"ask");
     assert_eq!(bench.only().story, "csS");
+    // Each has the time of its own packet all the same.
     let lanes = &bench.only().lanes;
-    assert!(lanes[1].stamps[0].1 >= lanes[0].stamps[0].1);
+    assert!(lanes[1].stamps[0].1 < lanes[0].stamps[0].1);
     bench.finish();
 }
 
@@ -240,8 +243,91 @@ fn a_reset_hands_on_what_waits() {
     bench.handshake();
     bench.c(ACK, 4, 1, b"def");
     bench.c(RST, 7, 1, b"");
-    assert_eq!(bench.only().story, "-cR");
+    assert_eq!(bench.only().story, "", "what was sent before may come late");
     bench.finish();
+    assert_eq!(bench.only().story, "-cR");
+    assert_eq!(bench.only().close, Some(CloseReason::Reset));
+}
+
+#[test]
+fn a_reset_waits_for_what_was_sent_before() {
+    let mut bench = Bench::new();
+    bench.handshake();
+    bench.c(RST, 7, 1, b"");
+    bench.c(ACK, 4, 1, b"def");
+    assert_eq!((bench.only().story.as_str(), bench.only().close), ("", None));
+    bench.c(ACK, 1, 1, b"abc");
+    assert_eq!((bench.only().story.as_str(), bench.only().close), ("ccR", Some(CloseReason::Reset)));
+    bench.finish();
+}
+
+#[test]
+fn a_reset_does_not_wait_for_ever() {
+    let mut bench = Bench::new();
+    bench.handshake();
+    bench.c(RST, 7, 1, b"");
+    for _ in 0..2 {
+        assert_eq!(bench.only().close, None);
+        bench.engine.end_round(Timestamp(0), &mut |slot, facts, event| bench.seen.take(slot, facts, event));
+    }
+    assert_eq!(bench.only().close, Some(CloseReason::Reset));
+    bench.finish();
+}
+
+#[test]
+fn what_comes_before_its_handshake_waits_for_it() {
+    let mut bench = Bench::new();
+    bench.c(ACK, 4, 8, b"def");
+    bench.s(ACK, 1, 4, b"answers");
+    bench.c(ACK, 1, 1, b"abc");
+    bench.c(SYN, 0, 0, b"");
+    assert_eq!(bench.only().story, "");
+    bench.s(SYN | ACK, 0, 1, b"");
+    assert_eq!(bench.only().story, "csc");
+    bench.finish();
+    let seen = bench.only();
+    assert_eq!((seen.lanes[0].bytes.as_slice(), seen.lanes[1].bytes.as_slice()), (&b"abcdef"[..], &b"answers"[..]));
+    assert_eq!(seen.facts.anomalies.count(AnomalyKind::StartMissing), 0);
+    assert!(seen.facts.roles_known);
+}
+
+#[test]
+fn a_handshake_is_not_waited_for_for_long() {
+    let mut bench = Bench::new();
+    for turn in 0..63 {
+        bench.c(ACK, 1 + turn, 1, b"x");
+    }
+    assert_eq!(bench.only().story, "");
+    bench.c(ACK, 64, 1, b"x");
+    assert_eq!(bench.only().story, "c".repeat(64));
+    bench.finish();
+    assert_eq!(bench.only().facts.anomalies.count(AnomalyKind::StartMissing), 1);
+}
+
+#[test]
+fn a_handshake_with_other_numbers_belongs_to_the_next_connection() {
+    let mut bench = Bench::new();
+    bench.c(ACK, 100, 500, b"old");
+    bench.c(FIN | ACK, 103, 500, b"");
+    bench.c(SYN, 900_000_000, 0, b"");
+    bench.s(SYN | ACK, 700_000_000, 900_000_001, b"");
+    bench.c(ACK, 900_000_001, 700_000_001, b"new");
+    bench.finish();
+    let bytes: Vec<_> = bench.seen.all.iter().map(|seen| seen.lanes[0].bytes.clone()).collect();
+    assert!(bytes[0].ends_with(b"old") && bytes[1] == b"new" && bytes.len() == 2, "{bytes:?}");
+}
+
+#[test]
+fn the_client_is_who_sent_the_late_syn() {
+    let mut bench = Bench::new();
+    bench.client.port = 70;
+    bench.c(ACK, 1, 1, b"ask");
+    bench.c(SYN, 0, 0, b"");
+    bench.s(SYN | ACK, 0, 1, b"");
+    bench.s(ACK, 1, 4, b"answer");
+    bench.finish();
+    let seen = bench.only();
+    assert_eq!((seen.facts.client, seen.story.as_str()), (bench.client, "cs"));
 }
 
 #[test]
