@@ -9,6 +9,9 @@ use crate::tls::info::Decryption;
 /// The one reason that explains most: what is not in the capture at all comes before what could not be read.
 pub fn reason(connection: &Connection) -> String {
     if connection.bytes == [0, 0] {
+        if let Some(text) = without_place(connection) {
+            return text;
+        }
         let is_lost = connection.loss.iter().any(|loss| loss.lost_bytes > 0);
         let text = if is_lost { "none of its bytes is in the capture" } else { "no data" };
         return text.into();
@@ -27,6 +30,15 @@ pub fn reason(connection: &Connection) -> String {
         Some(text) => text.into(),
         None => of_others(connection),
     }
+}
+
+/// Segments that belong to no stream, and what is in them.
+fn without_place(connection: &Connection) -> Option<String> {
+    let segments: u64 = connection.loss.iter().map(|loss| u64::from(loss.unusable)).sum();
+    let bytes: u64 = connection.loss.iter().map(|loss| loss.unusable_bytes).sum();
+    (segments > 0).then(|| {
+        format!("{segments} segments with {bytes} bytes have no place in a stream: they came after its end, or lie far outside it")
+    })
 }
 
 fn one_direction(connection: &Connection) -> Option<&'static str> {
