@@ -159,9 +159,9 @@ impl Layer {
             false => State::Clear(web),
         };
         if let State::Undecided(Waiting { held, holes, .. }) = std::mem::replace(&mut self.state, state) {
-            // HTTP in clear begins with the first byte there is; TLS must know that hellos were lost.
+            // TLS must know that hellos were lost, and HTTP that its first line may be the rest of one.
             for (side, hole) in Side::BOTH.into_iter().zip(holes) {
-                if let (true, Some((len, stamp))) = (is_tls, hole) {
+                if let Some((len, stamp)) = hole {
                     self.pass(side, StreamEvent::Gap { len, stamp }, shared, done);
                 }
             }

@@ -220,7 +220,7 @@ pub struct HttpEvent<'a> {
 /// What happened in an exchange. `Side::Client` speaks of the request, `Side::Server` of the response.
 ///
 /// Order within one stream: `Request` first (always there: a response whose request is missing is an anomaly, not an event);
-/// `Response` any number of times, the last one final; bodies after their head. `End` or `Abort` once for each side that was begun,
+/// `Response` any number of times, the last one final; bodies after their head, or after `Upgrade` where the response was lost. `End` or `Abort` once for each side that was begun,
 /// and `Abort` for a response that is known not to come; nothing of that side follows them.
 #[derive(Debug)]
 pub enum HttpEventKind<'a> {

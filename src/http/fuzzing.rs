@@ -114,12 +114,15 @@ fn conversation(data: &[u8], alpn: Option<&str>) {
         let budget = Budget::new(MOST);
         let mut conversation = Conversation::new(&limits(), &budget, HttpOptions { strict }, alpn);
         let mut told = Told::default();
+        let mut has_gap = false;
         let last = play(data, dice, &mut |_, side, event| {
+            has_gap |= matches!(event, crate::tcp::StreamEvent::Gap { .. });
             conversation.push(side, event, &mut |event| told.take(&event));
             assert!(budget.used() <= MOST, "{}", budget.used());
         });
         conversation.finish(Abort::CaptureEnd, last, &mut |event| told.take(&event));
-        let is_clean = conversation.anomalies().is_empty() && !told.is_broken;
+        // HTTP/1 goes on behind a hole where a segment begins with a message, or has one in it.
+        let is_clean = conversation.anomalies().is_empty() && !told.is_broken && !(has_gap && alpn.is_none());
         drop(conversation);
         assert_eq!(budget.used(), 0);
         (told.finish(), is_clean)

@@ -1,5 +1,7 @@
 //! What holes and bytes that are no message do to the messages around them.
 
+use std::ops::Range;
+
 use super::half::State;
 use super::head;
 use super::pairing::{Choice, Method, Pending};
@@ -37,7 +39,8 @@ impl Connection {
         let is_same = chunk.position.acked == chunked.acked;
         if chunked.is_lost() && !(is_alone && is_same && chunked.resume(chunk.data)) {
             half.abort(Abort::Lost, chunk.span.first, out);
-            self.lose_step(side, chunk.position.sent, chunk.span.first, out);
+            let at = chunk.position.sent;
+            self.lose_step(side, at..at, chunk.span.first, out);
             return false;
         }
         chunked.acked = chunk.position.acked;
@@ -54,21 +57,21 @@ impl Connection {
             }
             _ => self.note(kind, stamp),
         }
-        self.lose(side, chunk.position.after(chunk.data.len()).sent);
+        self.lose(side, chunk.position.sent..chunk.position.after(chunk.data.len()).sent);
     }
 
-    /// There may have been messages up to this offset that were not read.
-    pub(super) fn lose(&mut self, side: Side, until: u64) {
+    /// There may have been messages among these bytes that were not read.
+    pub(super) fn lose(&mut self, side: Side, bytes: Range<u64>) {
         match side {
             Side::Client => self.waiting.lose_requests(),
-            Side::Server => self.waiting.lose_responses(until),
+            Side::Server => self.waiting.lose_responses(bytes),
         }
     }
 
     pub(super) fn gap(&mut self, side: Side, len: u64, stamp: Stamp, out: Out<'_>) {
         let half = self.half(side);
         let start = half.sent;
-        let until = start.saturating_add(len.max(1));
+        let lost = start..start.saturating_add(len);
         let mut behind = None;
         match &mut half.state {
             State::Length(left) if len > 0 => {
@@ -90,7 +93,7 @@ impl Connection {
             State::Chunked(chunked) if side == Side::Server => {
                 chunked.lose();
                 half.lost(0, stamp, out);
-                self.lose(side, until);
+                self.lose(side, lost.clone());
             }
             State::Length(_) | State::Chunked(_) => {
                 half.lost(0, stamp, out);
@@ -110,19 +113,19 @@ impl Connection {
             State::Over => {}
         }
         if behind.is_some() {
-            self.lose_step(side, until, stamp, out);
+            self.lose_step(side, lost, stamp, out);
         }
         self.half(side).sent = start.saturating_add(len);
         self.half(side).is_behind_gap = true;
     }
 
     /// Bytes are missing where heads are: the next start line must be searched for.
-    pub(super) fn lose_step(&mut self, side: Side, until: u64, stamp: Stamp, out: Out<'_>) {
+    pub(super) fn lose_step(&mut self, side: Side, bytes: Range<u64>, stamp: Stamp, out: Out<'_>) {
         if matches!(self.half(side).state, State::Head) && self.half(side).reader.is_holding() {
             self.cut_head(side, Abort::Lost, stamp, out);
         }
         self.half(side).in_step = false;
-        self.lose(side, until);
+        self.lose(side, bytes);
     }
 
     /// A head will not become whole: what came of it is handed on when the start line did.

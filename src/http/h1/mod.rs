@@ -31,7 +31,7 @@ use chunked::{Chunked, Piece};
 use half::{Half, State};
 use head::Faults;
 use offer::Offer;
-use pairing::{Choice, Waiting};
+use pairing::{Choice, Pending, Waiting};
 use reader::Found;
 
 type Out<'o> = &'o mut dyn FnMut(HttpEvent<'_>);
@@ -207,7 +207,7 @@ impl Connection {
                 Piece::Malformed => {
                     half.fault(AnomalyKind::ChunkMalformed, chunk.span.first, out);
                     half.abort(Abort::Malformed, chunk.span.first, out);
-                    self.lose(side, chunk.position.after(chunk.data.len()).sent);
+                    self.lose(side, chunk.position.sent..chunk.position.after(chunk.data.len()).sent);
                     0
                 }
                 Piece::NotChunked => {
@@ -217,7 +217,7 @@ impl Connection {
                         (_, Side::Server) => half.state = State::UntilClose,
                         (_, Side::Client) => {
                             half.abort(Abort::Malformed, chunk.span.first, out);
-                            self.lose(side, chunk.position.after(chunk.data.len()).sent);
+                            self.lose(side, chunk.position.sent..chunk.position.after(chunk.data.len()).sent);
                         }
                     }
                     0
@@ -282,7 +282,7 @@ impl Connection {
             }
             Found::TooLarge => {
                 self.cut_head(side, Abort::Malformed, chunk.span.last, out);
-                self.lose(side, chunk.position.after(chunk.data.len()).sent);
+                self.lose(side, chunk.position.sent..chunk.position.after(chunk.data.len()).sent);
                 chunk.data.len()
             }
             // What was searched for may stand in content as well: there no fields follow.
@@ -427,10 +427,21 @@ impl Connection {
     fn abandon(&mut self, reason: Abort, stamp: Stamp, out: Out<'_>) {
         while let Some(pending) = self.waiting.pop() {
             match self.waiting.may_be_answered(&pending) {
-                true => lost(pending.stream, stamp, out),
+                true => self.tell_lost(pending, self.responses.sent, stamp, out),
                 false => unanswered(pending.stream, reason, stamp, out),
             }
         }
+    }
+
+    /// Closes a response that was lost: the next one begins at `until` at the latest.
+    fn tell_lost(&self, pending: Pending, until: u64, stamp: Stamp, out: Out<'_>) {
+        let until = self.waiting.next_acked().map_or(until, |next| next.min(until));
+        let kind = match self.waiting.lost_of(&pending, until) {
+            0 => HttpEventKind::Anomaly(AnomalyKind::ResponseLost, stamp),
+            bytes => HttpEventKind::Lost(Side::Server, bytes, stamp),
+        };
+        out(HttpEvent { stream: pending.stream, kind });
+        unanswered(pending.stream, Abort::Lost, stamp, out);
     }
 
     /// Counts a fault that belongs to no exchange.
@@ -447,12 +458,6 @@ pub fn fields(lines: &[u8], limits: &Limits) -> Headers {
 /// Closes a response that never began.
 fn unanswered(stream: StreamId, reason: Abort, stamp: Stamp, out: Out<'_>) {
     out(HttpEvent { stream, kind: HttpEventKind::Abort { side: Side::Server, reason, stamp, wire_size: 0 } });
-}
-
-/// Closes a response whose bytes were lost.
-fn lost(stream: StreamId, stamp: Stamp, out: Out<'_>) {
-    out(HttpEvent { stream, kind: HttpEventKind::Anomaly(AnomalyKind::ResponseLost, stamp) });
-    unanswered(stream, Abort::Lost, stamp, out);
 }
 
 #[cfg(test)]

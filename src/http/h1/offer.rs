@@ -3,7 +3,7 @@
 
 use super::half::State;
 use super::pairing::Method;
-use super::{Connection, Out, lost};
+use super::{Connection, Out};
 use crate::base::anomaly::AnomalyKind;
 use crate::http::detect::{self, Start};
 use crate::http::held::Held;
@@ -68,7 +68,7 @@ impl Connection {
             if pending.stream == offer.stream {
                 break;
             }
-            lost(pending.stream, stamp, out);
+            self.tell_lost(pending, chunk.position.acked, stamp, out);
         }
         self.responses.begin(Some(offer.stream), 0, chunk.span, None);
         self.responses.fault(AnomalyKind::ResponseLost, stamp, out);

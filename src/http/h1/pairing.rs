@@ -19,6 +19,7 @@
 //! [`Waiting::settle`] gives them to the last of the requests.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::http::{StreamId, Version};
 use crate::tcp::Position;
@@ -110,8 +111,9 @@ pub struct Waiting {
     owed: usize,
     /// The client was seen to send requests before it had read the responses to earlier ones.
     pipelines: bool,
-    /// Bytes of the server were lost since the last response that was paired, where there may have been responses; up to this offset.
-    lost_until: Option<u64>,
+    /// Where bytes of the server were lost since the last response that was paired, and there may have been responses. It begins with the
+    /// first hole and ends with the last.
+    lost: Option<Range<u64>>,
     /// Bytes of the client were lost since the last request, where there may have been requests.
     has_lost_requests: bool,
     settled: Option<Settled>,
@@ -149,9 +151,18 @@ impl Waiting {
         Some(oldest)
     }
 
-    /// Up to this offset, bytes of the server were lost, or no message, where there may have been responses.
-    pub fn lose_responses(&mut self, until: u64) {
-        self.lost_until = self.lost_until.max(Some(until));
+    /// Bytes of the server were lost, or no message, where there may have been responses. The range is empty when it is not known how many.
+    pub fn lose_responses(&mut self, bytes: Range<u64>) {
+        self.lost = Some(match self.lost.take() {
+            Some(lost) => lost.start.min(bytes.start)..lost.end.max(bytes.end),
+            None => bytes,
+        });
+    }
+
+    /// How many bytes of the response to a request were lost at most, when the client read no further than to `until` for it.
+    pub fn lost_of(&self, pending: &Pending, until: u64) -> u64 {
+        let Some(lost) = &self.lost else { return 0 };
+        lost.end.min(until).saturating_sub(lost.start.max(pending.position.acked))
     }
 
     /// Bytes of the client were lost, or no message, where there may have been requests.
@@ -161,17 +172,25 @@ impl Waiting {
 
     /// The bytes that were lost end before this offset: only now it is known how much of the TCP stream they were.
     pub fn bound_loss(&mut self, until: u64) {
-        self.lost_until = self.lost_until.max(self.lost_until.map(|_| until));
+        if let Some(lost) = &mut self.lost {
+            lost.end = lost.end.max(until);
+        }
     }
 
     /// True when responses may have been lost since the last one that was paired.
     pub fn has_lost_responses(&self) -> bool {
-        self.lost_until.is_some()
+        self.lost.is_some()
     }
 
     /// True when the response to this one may have been lost.
     pub fn may_be_answered(&self, pending: &Pending) -> bool {
-        self.lost_until.is_some_and(|until| pending.position.acked < until)
+        let read = pending.position.acked;
+        self.lost.as_ref().is_some_and(|lost| read <= lost.start || read < lost.end)
+    }
+
+    /// How far the client had read when it sent the oldest that waits.
+    pub fn next_acked(&self) -> Option<u64> {
+        self.queue.front().map(|next| next.position.acked)
     }
 
     /// The request that bytes of the server at this position belong to, if to any: the last that had read no further.
@@ -197,7 +216,7 @@ impl Waiting {
         let may_answer = |pending: &Pending| {
             pending.position.acked <= at.sent && (at.acked == 0 || at.acked > pending.position.sent)
         };
-        if self.lost_until.is_none() {
+        if self.lost.is_none() {
             return match front.position.acked <= at.sent && (!front.is_behind_hole || may_answer(front)) {
                 true => Choice::Of { passed: 0, is_sure: !(front.is_behind_hole && self.pipelines) },
                 false => Choice::Nobody { passed: 0 },
@@ -239,7 +258,7 @@ impl Waiting {
 
     /// Removes the request that a final response belongs to, as [`Self::choose`] said, when those before it are gone.
     pub fn answer(&mut self, choice: Choice) -> Option<Pending> {
-        self.lost_until = None;
+        self.lost = None;
         match choice {
             Choice::Of { .. } => {
                 self.settled = self

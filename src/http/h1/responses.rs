@@ -3,7 +3,7 @@
 use super::half::State;
 use super::head::{self, Faults, Framing};
 use super::pairing::{Choice, Method, Pending};
-use super::{Connection, HeadPlace, Out, lost};
+use super::{Connection, HeadPlace, Out};
 use crate::base::anomaly::AnomalyKind;
 use crate::http::held::Held;
 use crate::http::{Headers, HttpEventKind, ResponseHead, Upgrade, Version};
@@ -74,7 +74,7 @@ impl Connection {
         let (Choice::Of { passed, .. } | Choice::Nobody { passed }) = choice else { return None };
         for _ in 0..passed {
             if let Some(passed) = self.waiting.pop() {
-                lost(passed.stream, first, out);
+                self.tell_lost(passed, position.sent, first, out);
             }
         }
         let request = match choice {
@@ -126,7 +126,8 @@ impl Connection {
     /// Gives the responses that were held to the last of the requests that they may belong to.
     pub(super) fn settle(&mut self, out: Out<'_>) {
         let Some(held) = self.undecided.take() else { return };
-        let among = held.position().map_or(0, |at| self.waiting.may_answer(at));
+        let at = held.position().unwrap_or_default();
+        let among = self.waiting.may_answer(at);
         // Whoever reads them without any request counts them.
         let mut counter = Connection::new(&self.limits, &self.budget, self.strict);
         held.each(|side, event| counter.push(side, event, &mut |_| {}));
@@ -135,7 +136,7 @@ impl Connection {
         let found = usize::try_from(found).unwrap_or(usize::MAX).max(1);
         for _ in 0..self.waiting.settle(found, among) {
             if let Some(passed) = self.waiting.pop() {
-                lost(passed.stream, stamp, out);
+                self.tell_lost(passed, at.sent, stamp, out);
             }
         }
         self.responses.state = State::Head;

@@ -48,6 +48,8 @@ struct Record {
     lines: Vec<String>,
     content: Option<(u64, Side, Vec<u8>, u64)>,
     seen: std::collections::BTreeMap<u64, [bool; 3]>,
+    /// Exchanges that became something else, of which the response may have been lost.
+    upgraded: std::collections::BTreeSet<u64>,
 }
 
 impl Record {
@@ -69,7 +71,10 @@ impl Record {
         let side_of = |side: Side| if side == Client { '>' } else { '<' };
         if let HttpEventKind::Body(side, chunk) = &event.kind {
             assert!(!closed[side.index()], "{stream}: content behind the end");
-            assert!(*side == Client || has_response, "{stream}: content before its head");
+            assert!(
+                *side == Client || has_response || self.upgraded.contains(&stream),
+                "{stream}: content before its head"
+            );
             assert!(!chunk.data.is_empty());
             match &mut self.content {
                 Some((of, whose, bytes, end)) if (*of, *whose) == (stream, *side) && *end <= chunk.offset => {
@@ -101,7 +106,10 @@ impl Record {
             }
             HttpEventKind::Lost(side, len, _) => format!("{} lost {len}", side_of(side)),
             HttpEventKind::Trailers(side, headers) => format!("{} trailers{}", side_of(side), fields(&headers)),
-            HttpEventKind::Upgrade(upgrade) => format!("= {upgrade:?}"),
+            HttpEventKind::Upgrade(upgrade) => {
+                self.upgraded.insert(stream);
+                format!("= {upgrade:?}")
+            }
             HttpEventKind::End { side, wire_size, .. } => {
                 assert!(!closed[side.index()], "{stream}: two ends");
                 entry[side.index()] = true;

@@ -113,7 +113,7 @@ fn a_lost_response_does_not_shift_the_pairs() {
             "0 > end 19",
             "1 > GET /b",
             "1 > end 19",
-            "0 ! response-lost",
+            "0 < lost 38",
             "0 < abort Lost 0",
             "1 < 200 B [Content-Length=1]",
             "1 < \"B\"",
