@@ -133,7 +133,8 @@ impl Core {
             section.has_unknown = true;
             let missing = direction.missing.get_or_insert_default();
             missing.chance = Chance::Heads;
-            missing.room = missing.room.and_then(|room| Some(room + block.lacking? + HEADER_LEN as u64));
+            // The field that is cut may be an entry as well, whose end alone is missing.
+            missing.room = missing.room.and_then(|room| Some(room + block.lacking? + HEADER_LEN as u64 + 2));
         }
         if block.promised.is_some() {
             self.settle(side, Side::Server);
