@@ -100,9 +100,15 @@ impl Dumpcap {
         }
     }
 
+    /// The lines that it said last, once it has ended.
+    pub fn remaining_words(&self) -> Vec<String> {
+        // Its standard error ends with it, unless something that it started goes on.
+        std::iter::from_fn(|| self.words.recv_timeout(PATIENCE).ok()).take(KEPT).collect()
+    }
+
     /// Waits for its end, for a moment. The error is what it said when it failed by itself.
     #[allow(clippy::disallowed_methods, reason = "the recorder may look at a clock")]
-    pub fn end(mut self, was_asked: bool) -> Result<(), String> {
+    pub fn end(&mut self, was_asked: bool) -> Result<(), String> {
         let started = Instant::now();
         let status = loop {
             match self.child.try_wait() {

@@ -60,6 +60,7 @@ pub struct Library {
     write_file: WithText,
     rotate_file: WithText,
     entries: unsafe extern "C" fn(*const RawSession) -> u64,
+    summary: unsafe extern "C" fn(*mut RawSession) -> *const c_char,
     /// Last, so that it is unloaded after everything else.
     _library: libloading::Library,
 }
@@ -151,6 +152,7 @@ impl Library {
                 write_file: call!(b"harshark_write_file"),
                 rotate_file: call!(b"harshark_rotate_file"),
                 entries: call!(b"harshark_entries"),
+                summary: call!(b"harshark_summary"),
                 _library: library,
             })
         }
@@ -248,6 +250,13 @@ impl Session<'_> {
     pub fn entries(&self) -> u64 {
         // SAFETY: the session is ours.
         unsafe { (self.library.entries)(self.raw) }
+    }
+
+    /// What came of it, as JSON.
+    pub fn summary(&mut self) -> Option<serde_json::Value> {
+        // SAFETY: the session is ours; its text stays until the next call, and is read before.
+        let text = unsafe { from_c((self.library.summary)(self.raw)) };
+        serde_json::from_str(&text).ok()
     }
 
     fn with_bytes(&self, call: WithBytes, bytes: &[u8]) -> Result<(), String> {

@@ -7,6 +7,7 @@
 mod arguments;
 mod config;
 mod control;
+mod drops;
 mod dumpcap;
 mod fifo;
 mod keylog;

@@ -1,6 +1,5 @@
 //! One capture: from dumpcap to the host and to the engine.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::RecvTimeoutError;
@@ -10,6 +9,7 @@ use chrono::Local;
 
 use crate::arguments::Arguments;
 use crate::control::Control;
+use crate::drops::{Drops, losses};
 use crate::dumpcap::Dumpcap;
 use crate::fifo::Fifo;
 use crate::keylog::Followed;
@@ -39,6 +39,8 @@ struct Recorder<'l> {
     /// The engine takes nothing more; what came is written.
     is_deaf: bool,
     written: Written,
+    /// What dumpcap said it dropped.
+    drops: Vec<Drops>,
     /// What went wrong first.
     failure: Option<String>,
 }
@@ -60,11 +62,12 @@ pub fn record(arguments: &Arguments, library: &Library) -> Result<(), String> {
     let asked = stop.clone();
     ctrlc::set_handler(move || asked.store(true, Relaxed)).map_err(|error| format!("signals: {error}"))?;
     let mut recorder = Recorder::new(arguments, library, source)?;
-    let dumpcap = Dumpcap::start(source, arguments.filter.as_deref())?;
+    let mut dumpcap = Dumpcap::start(source, arguments.filter.as_deref())?;
     let fifo = Fifo::open(fifo);
     recorder.control.log(&format!("capturing on {source}; the HAR: {}", recorder.parts.path().display()));
     let was_asked = recorder.run(&dumpcap, &fifo, &stop);
     let ended = dumpcap.end(was_asked);
+    dumpcap.remaining_words().iter().for_each(|word| recorder.hear(word));
     recorder.finish();
     fifo.finish(FAREWELL);
     // dumpcap's words come first: they are why nothing was captured.
@@ -92,6 +95,7 @@ impl<'l> Recorder<'l> {
             part_began: now,
             is_deaf: false,
             written: Written { at: now, took: Duration::ZERO, entries: 0 },
+            drops: Vec::new(),
             failure: None,
         })
     }
@@ -126,7 +130,7 @@ impl<'l> Recorder<'l> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             while let Some(word) = dumpcap.word() {
-                self.control.log(&format!("dumpcap: {word}"));
+                self.hear(&word);
             }
             if self.control.is_export_wanted() {
                 self.export();
@@ -136,6 +140,12 @@ impl<'l> Recorder<'l> {
                 self.look();
             }
         }
+    }
+
+    /// dumpcap said something.
+    fn hear(&mut self, word: &str) {
+        self.control.log(&format!("dumpcap: {word}"));
+        self.drops.extend(Drops::read(word));
     }
 
     fn push(&mut self, piece: &[u8]) {
@@ -241,14 +251,16 @@ impl<'l> Recorder<'l> {
         let path = self.parts.path();
         let finished = self.session.finish().and_then(|()| self.session.write_file(&path));
         match finished {
-            Ok(()) => self.control.log(&done(&path, self.session.entries())),
+            Ok(()) => {
+                let entries = self.session.entries();
+                let losses = losses(&self.drops, self.session.summary().as_ref());
+                let losses = losses.map_or_else(String::new, |losses| format!("; {losses}"));
+                self.control.log(&format!("the HAR is whole: {entries} entries in {}{losses}", path.display()));
+                self.control.status(&format!("HAR: {entries} entries, {}{losses}", path.display()));
+            }
             Err(message) => self.fail(message),
         }
     }
-}
-
-fn done(path: &Path, entries: u64) -> String {
-    format!("the HAR is whole: {entries} entries in {}", path.display())
 }
 
 /// Hands a piece to the host, waiting for it as long as nobody wants to stop.

@@ -197,9 +197,11 @@ uint64_t harshark_entries(const harshark_session *session);
 
 /*
  * What came of it, as a JSON object: finished, packets, entries, pages, bytes, versions, statuses, unanswered, filtered, refused,
- * truncated, agents, connections, withoutEntry (reasons and how often), undecrypted (server names and how often), anomalies
- * (name, text, count, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, outOfOrder (null, or frames, left, text),
- * damage (texts). Pages and bytes are those of what was written last. NULL when the session cannot be asked.
+ * truncated, agents, connections, withoutEntry (reasons and how often), undecrypted (server names and how often), dropped (what
+ * the capture program says it dropped: packets in all, interface, kernel, writer, betweenPackets, each only where known), missing
+ * (bytes that are not in the capture, and the connections they belong to), anomalies (name, text, count, bytes where it is about
+ * bytes, frames), unsupportedLinkTypes, repeatedPackets, encryptedFrames, outOfOrder (null, or frames, left, text), damage (texts).
+ * Pages and bytes are those of what was written last. NULL when the session cannot be asked.
  */
 const char *harshark_summary(harshark_session *session);
 

@@ -341,6 +341,49 @@ fn a_key_log_is_followed_while_it_grows() {
     assert!(entries(&har(&out)) > 5, "{}", entries(&har(&out)));
 }
 
+/// Control, command and text of what the toolbar is told until the pipe ends.
+fn messages_in(pipe: PathBuf) -> JoinHandle<Vec<(u8, u8, String)>> {
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        File::open(pipe).unwrap().read_to_end(&mut all).unwrap();
+        let mut rest = all.as_slice();
+        let mut messages = Vec::new();
+        while let [b'T', high, middle, low, control, command, more @ ..] = rest {
+            let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize - 2;
+            let (payload, later) = more.split_at(length);
+            messages.push((*control, *command, text(payload)));
+            rest = later;
+        }
+        assert!(rest.is_empty());
+        messages
+    })
+}
+
+#[test]
+fn what_was_dropped_stands_in_the_log_and_in_the_har() {
+    let counted = root().join("tests/data/dropped.pcapng");
+    let words = "Packets received/dropped on interface 'eth0': 120/8 (pcap:5/dumpcap:1/flushed:2/ps_ifdrop:0) (93.8%)";
+    // With dumpcap's words, and without.
+    for (last, said) in [
+        (format!("; echo \"{words}\" >&2"), "; dumpcap dropped 8 of 128 packets on eth0 (kernel: 5, dumpcap: 3)\n"),
+        (String::new(), "; the capture program dropped 8 packets\n"),
+    ] {
+        let stage = Stage::new(&format!("cat {}{last}", counted.display()));
+        let out = stage.path("out.har");
+        let host = stage.host();
+        let toolbar = stage.path("out");
+        let child = stage.start(&out, &["--extcap-control-out", toolbar.to_str().unwrap()]);
+        let heard = messages_in(toolbar);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+        host.join().unwrap();
+        let messages = heard.join().unwrap();
+        let whole = messages.iter().find(|(_, _, text)| text.starts_with("the HAR is whole")).unwrap();
+        assert!(whole.2.ends_with(said), "{messages:?}");
+        assert_eq!(har(&out)["log"]["_capture"]["dropped"]["packets"], 8);
+    }
+}
+
 #[test]
 fn the_toolbar_works() {
     let stage = Stage::new(&format!("cat {}; exec sleep 60", capture().display()));
@@ -351,11 +394,7 @@ fn the_toolbar_works() {
         &out,
         &["--extcap-control-in", from_host.to_str().unwrap(), "--extcap-control-out", to_host.to_str().unwrap()],
     );
-    let heard = std::thread::spawn(move || {
-        let mut all = Vec::new();
-        File::open(to_host).unwrap().read_to_end(&mut all).unwrap();
-        all
-    });
+    let heard = messages_in(to_host);
     let mut buttons = File::options().write(true).open(from_host).unwrap();
     // The log is initialised; then the button is pressed.
     buttons.write_all(&[b'T', 0, 0, 2, 1, 0]).unwrap();
@@ -370,16 +409,7 @@ fn the_toolbar_works() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     host.join().unwrap();
-    let heard = heard.join().unwrap();
-    let mut rest = heard.as_slice();
-    let mut messages = Vec::new();
-    while let [b'T', high, middle, low, control, command, more @ ..] = rest {
-        let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize - 2;
-        let (payload, later) = more.split_at(length);
-        messages.push((*control, *command, text(payload)));
-        rest = later;
-    }
-    assert!(rest.is_empty());
+    let messages = heard.join().unwrap();
     let said = |control, command, what: &str| {
         messages.iter().any(|(c, m, text)| (*c, *m) == (control, command) && text.contains(what))
     };

@@ -66,6 +66,7 @@ kinds! {
     VersionUnsupported = "version-unsupported", "A protocol version that is not supported";
     FrameMalformed = "frame-malformed", "An HTTP/2, HTTP/3 or QUIC frame breaks its rules";
     HeaderStateLost = "header-state-lost", "Header compression state was lost with missing bytes; names may be unknown";
+    HeaderStateRecovered = "header-state-recovered", "Header compression state was lost with missing bytes and worked out again from what followed";
     StreamError = "stream-error", "A stream was reset by an endpoint";
     TimeBackwards = "time-backwards", "Frames are out of time order";
 }
@@ -92,6 +93,8 @@ pub struct Seen {
     pub kind: AnomalyKind,
     /// How often.
     pub count: u64,
+    /// Bytes it is about, where that is known.
+    pub bytes: u64,
     /// Where the first few were.
     pub first: Vec<Stamp>,
 }
@@ -111,15 +114,21 @@ impl Seen {
 impl Anomalies {
     /// Notes a fault; at most `keep` stamps of a kind are kept.
     pub fn note(&mut self, kind: AnomalyKind, stamp: Option<Stamp>, keep: usize) {
+        self.note_bytes(kind, 0, stamp, keep);
+    }
+
+    /// Notes a fault that is about so many bytes; 0 when their number is unknown.
+    pub fn note_bytes(&mut self, kind: AnomalyKind, bytes: u64, stamp: Option<Stamp>, keep: usize) {
         let seen = match self.seen.iter_mut().position(|seen| seen.kind == kind) {
             Some(at) => &mut self.seen[at],
             None => {
-                self.seen.push(Seen { kind, count: 0, first: Vec::new() });
+                self.seen.push(Seen { kind, count: 0, bytes: 0, first: Vec::new() });
                 let last = self.seen.len() - 1;
                 &mut self.seen[last]
             }
         };
         seen.count += 1;
+        seen.bytes = seen.bytes.saturating_add(bytes);
         if let Some(stamp) = stamp {
             seen.keep(stamp, keep);
         }
@@ -133,10 +142,20 @@ impl Anomalies {
             }
             if let Some(ours) = self.seen.iter_mut().find(|seen| seen.kind == theirs.kind) {
                 ours.count += theirs.count - theirs.first.len() as u64;
+                ours.bytes = ours.bytes.saturating_add(theirs.bytes);
             } else {
                 self.seen.push(theirs.clone());
             }
         }
+    }
+
+    /// Adds what another count holds, but for one kind: it has another owner, who counts it.
+    pub fn merge_without(&mut self, kind: AnomalyKind, other: &Anomalies, keep: usize) {
+        if other.count(kind) == 0 {
+            return self.merge(other, keep);
+        }
+        let rest = other.seen.iter().filter(|seen| seen.kind != kind).cloned().collect();
+        self.merge(&Anomalies { seen: rest }, keep);
     }
 
     /// Faults by kind, in the order of the kinds.
@@ -154,6 +173,11 @@ impl Anomalies {
     /// How often this kind was seen.
     pub fn count(&self, kind: AnomalyKind) -> u64 {
         self.seen.iter().find(|seen| seen.kind == kind).map_or(0, |seen| seen.count)
+    }
+
+    /// Bytes that faults of this kind are about.
+    pub fn bytes(&self, kind: AnomalyKind) -> u64 {
+        self.seen.iter().find(|seen| seen.kind == kind).map_or(0, |seen| seen.bytes)
     }
 }
 
@@ -183,8 +207,26 @@ mod tests {
         sum.merge(&ours, 3);
         sum.merge(&ours, 3);
         sum.note(AnomalyKind::PacketCut, None, 3);
+        sum.merge_without(AnomalyKind::BytesLost, &ours, 3);
         assert_eq!(sum.count(AnomalyKind::BytesLost), 20);
         assert_eq!(sum.sorted()[0].kind, AnomalyKind::PacketCut);
         assert_eq!(sum.sorted()[1].first.len(), 3);
+    }
+
+    #[test]
+    fn bytes_add_up() {
+        let stamp = Some(Stamp::default());
+        let mut ours = Anomalies::default();
+        ours.note_bytes(AnomalyKind::BytesLost, 100, stamp, 1);
+        ours.note_bytes(AnomalyKind::BytesLost, 20, stamp, 1);
+        let mut sum = Anomalies::default();
+        sum.merge(&ours, 1);
+        sum.merge(&ours, 1);
+        sum.note(AnomalyKind::BytesLost, stamp, 1);
+        sum.note_bytes(AnomalyKind::ResponseLost, u64::MAX, None, 1);
+        sum.note_bytes(AnomalyKind::ResponseLost, 7, None, 1);
+        let amounts =
+            [AnomalyKind::BytesLost, AnomalyKind::ResponseLost].map(|kind| (sum.count(kind), sum.bytes(kind)));
+        assert_eq!(amounts, [(5, 240), (2, u64::MAX)]);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::clock::Clock;
+use super::dropped::{Dropped, Statistics};
 use super::frame::Secrets;
 use super::order::Order;
 use super::pcap::{self, Layout};
@@ -24,12 +25,14 @@ pub struct Ahead {
     pub earliest: Option<Timestamp>,
     /// True when a frame is earlier than one that stands before it.
     pub is_disordered: bool,
+    /// What interfaces dropped by their statistics; packets may tell more, which are not looked at.
+    pub dropped: Dropped,
     latest: Timestamp,
 }
 
 impl Default for Ahead {
     fn default() -> Self {
-        Self { earliest: None, is_disordered: false, latest: Timestamp(i64::MIN) }
+        Self { earliest: None, is_disordered: false, dropped: Dropped::default(), latest: Timestamp(i64::MIN) }
     }
 }
 
@@ -60,9 +63,9 @@ pub fn look_ahead(
     look(path, limits, Some(stop), out)
 }
 
-/// [`look_ahead`] for the secrets alone.
-pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<()> {
-    look(path, limits, None, out).map(|_| ())
+/// [`look_ahead`] for the secrets, and what interfaces dropped, alone.
+pub fn secrets_ahead(path: &Path, limits: &Limits, out: &mut dyn FnMut(Secrets<'_>)) -> io::Result<Dropped> {
+    look(path, limits, None, out).map(|ahead| ahead.dropped)
 }
 
 /// A file that ends when it is no longer wanted.
@@ -120,7 +123,9 @@ fn records(window: &mut Window, layout: Layout, limits: &Limits, ahead: &mut Ahe
 /// The blocks of a pcapng file.
 fn blocks(window: &mut Window, limits: &Limits, ahead: &mut Ahead, out: &mut dyn FnMut(Secrets<'_>)) {
     let mut order = Order::Little;
+    let mut before = Dropped::default();
     let mut clocks: Vec<Clock> = Vec::new();
+    let mut statistics: Vec<Statistics> = Vec::new();
     while window.ask(HEAD) {
         let mut kind = order.u32(window.bytes(), 0).unwrap_or(0);
         if window.bytes().starts_with(&SECTION_HEADER.to_be_bytes()) {
@@ -130,6 +135,8 @@ fn blocks(window: &mut Window, limits: &Limits, ahead: &mut Ahead, out: &mut dyn
             let Some(found) = section_order(window.bytes()) else { return };
             order = found;
             clocks.clear();
+            statistics.clear();
+            before = ahead.dropped;
             kind = SECTION_HEADER;
         }
         let len = order.u32(window.bytes(), 4).unwrap_or(0) as usize;
@@ -160,6 +167,16 @@ fn blocks(window: &mut Window, limits: &Limits, ahead: &mut Ahead, out: &mut dyn
                 }
                 let body = window.bytes().get(HEAD..len - 4).unwrap_or_default();
                 clocks.extend(pcapng::clock(order, body));
+                statistics.push(Statistics::default());
+            }
+            pcapng::INTERFACE_STATISTICS => {
+                if !window.ask(len) {
+                    return;
+                }
+                let body = window.bytes().get(HEAD..len - 4).unwrap_or_default();
+                pcapng::statistics(order, body, &mut statistics);
+                ahead.dropped = before;
+                statistics.iter().for_each(|interface| ahead.dropped.add(&interface.dropped()));
             }
             DECRYPTION_SECRETS => {
                 if !window.ask(len) {

@@ -116,10 +116,17 @@ impl Build {
         self.block(3, &body.bytes)
     }
 
-    /// An obsolete packet block.
-    pub(crate) fn old_packet(&mut self, interface: u16, time: u64, data: &[u8]) -> &mut Self {
+    /// What an interface has counted.
+    pub(crate) fn statistics(&mut self, interface: u32, options: &[Opt<'_>]) -> &mut Self {
         let mut body = Self::new(self.order);
-        body.u16(interface).u16(u16::MAX).u32((time >> 32) as u32).u32(time as u32);
+        body.u32(interface).u64(0).options(options);
+        self.block(5, &body.bytes)
+    }
+
+    /// An obsolete packet block; `drops` is 0xffff when they are not counted.
+    pub(crate) fn old_packet(&mut self, interface: u16, drops: u16, time: u64, data: &[u8]) -> &mut Self {
+        let mut body = Self::new(self.order);
+        body.u16(interface).u16(drops).u32((time >> 32) as u32).u32(time as u32);
         body.u32(data.len() as u32).u32(data.len() as u32).raw(data);
         self.block(2, &body.bytes)
     }

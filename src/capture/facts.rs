@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::dropped::Dropped;
 use super::error::Damage;
 use super::frame::LinkType;
 use crate::base::Timestamp;
@@ -25,6 +26,8 @@ pub struct Facts {
     pub link_types: BTreeSet<LinkType>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
+    /// What the capture programs say they dropped.
+    pub dropped: Dropped,
     /// The first damages of each file, the first few dozen of many files.
     pub damage: Vec<Damage>,
     /// How many damages there were.
@@ -84,6 +87,7 @@ impl Facts {
         self.last = self.last.max(other.last);
         self.link_types.extend(&other.link_types);
         self.cut_frames += other.cut_frames;
+        self.dropped.add(&other.dropped);
         let room = DAMAGES_KEPT.saturating_sub(self.damage.len());
         self.damage.extend(other.damage.iter().take(room).cloned());
         self.damages += other.damages;

@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::clock::Clock;
+use super::dropped::{Dropped, Statistics};
 use super::error::CaptureError;
 use super::frame::{LinkType, SecretsKind};
 use super::order::Order;
@@ -27,6 +28,7 @@ pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 pub(super) const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+pub(super) const INTERFACE_STATISTICS: u32 = 5;
 pub(super) const ENHANCED_PACKET: u32 = 6;
 const SYSTEMD_JOURNAL: u32 = 9;
 pub(super) const DECRYPTION_SECRETS: u32 = 10;
@@ -41,6 +43,8 @@ const SYSDIG_EVENT: [u32; 3] = [0x204, 0x216, 0x221];
 const FRAME: usize = 12;
 /// Block type and first length.
 pub(super) const HEAD: usize = 8;
+/// Drops of an old packet block that nobody counted.
+const DROPS_UNKNOWN: u16 = u16::MAX;
 /// Kind of secrets: an NSS key log.
 const TLS_KEY_LOG: u32 = 0x544c_534b;
 
@@ -49,6 +53,10 @@ pub(super) struct PcapNg {
     order: Order,
     /// Interfaces of the section.
     interfaces: Arc<Vec<Interface>>,
+    /// What each of them has counted.
+    statistics: Vec<Statistics>,
+    /// What interfaces of earlier sections dropped.
+    dropped: Dropped,
     /// Time of the last packet that had one.
     time: Timestamp,
     /// Records since the last frame that have a frame number in Wireshark and are no frames for us.
@@ -104,6 +112,21 @@ pub(super) fn secrets(order: Order, body: &[u8]) -> Option<(SecretsKind, Range<u
     Some((kind, 8..len.checked_add(8)?))
 }
 
+/// Takes what one of the interfaces has counted, from the body of its block; damage in it costs no packet, and is not told.
+///
+/// ```text
+/// | interface | time, upper half | time, lower half | options ...
+/// ```
+pub(super) fn statistics(order: Order, body: &[u8], interfaces: &mut [Statistics]) {
+    let interface = order.u32(body, 0).and_then(|at| interfaces.get_mut(at as usize));
+    if let (Some(interface), Some(options)) = (interface, body.get(12..)) {
+        each_option(order, options, |code, value| {
+            let counted = options.get(value).and_then(|bytes| count(order, bytes));
+            counted.into_iter().for_each(|count| interface.take(code, count));
+        });
+    }
+}
+
 fn section(window: &mut Window) -> Result<Order, SectionFault> {
     if !window.ask(16) {
         return Err(SectionFault::Cut);
@@ -129,6 +152,8 @@ impl PcapNg {
             Ok(order) => Ok(Some(Self {
                 order,
                 interfaces: Arc::default(),
+                statistics: Vec::new(),
+                dropped: Dropped::default(),
                 time: Timestamp::default(),
                 numbers: 0,
                 sections: None,
@@ -170,6 +195,8 @@ impl PcapNg {
     fn begin(&mut self, order: Order, at: u64, most: usize) {
         let interfaces = std::mem::take(&mut self.interfaces);
         self.order = order;
+        self.dropped = self.dropped();
+        self.statistics.clear();
         let Some(sections) = &mut self.sections else { return };
         self.described += interfaces.len();
         if let Some(last) = sections.last_mut() {
@@ -186,6 +213,13 @@ impl PcapNg {
         std::mem::take(&mut self.numbers)
     }
 
+    /// What all interfaces dropped, as far as blocks have said so by now.
+    pub(super) fn dropped(&self) -> Dropped {
+        let mut dropped = self.dropped;
+        self.statistics.iter().for_each(|statistics| dropped.add(&statistics.dropped()));
+        dropped
+    }
+
     /// The next frame or secrets; what is before it is consumed, it is at the start of the window.
     #[inline]
     pub(super) fn next(&mut self, window: &mut Window, notes: &mut Notes, ids: &mut Ids) -> Option<Record> {
@@ -199,6 +233,10 @@ impl PcapNg {
                 PACKET => self.packet(body, len),
                 DECRYPTION_SECRETS => self.secrets(body, len),
                 INTERFACE_DESCRIPTION => self.interface(body, notes, ids),
+                INTERFACE_STATISTICS => {
+                    statistics(self.order, body, &mut self.statistics);
+                    Found::default()
+                }
                 kind => {
                     self.numbers += u64::from(self.has_number(kind, body));
                     Found::default()
@@ -297,6 +335,9 @@ impl PcapNg {
         };
         let stamp = u64::from(high) << 32 | u64::from(low);
         let interface = u32::from(interface);
+        if let Some(drops) = order.u16(body, 2).filter(|&drops| drops != DROPS_UNKNOWN) {
+            self.skip(interface, drops.into());
+        }
         self.place(Packet { interface, stamp: Some(stamp), captured, original, at: 20, has_options: true }, body, len)
     }
 
@@ -328,6 +369,7 @@ impl PcapNg {
         }
         let mut comment = None;
         let mut fcs = interface.fcs;
+        let mut skipped = None;
         // Packets without options, nearly all, stop here.
         let rest = captured.saturating_add(3) & !3;
         if packet.has_options
@@ -348,11 +390,15 @@ impl PcapNg {
                         fcs = (flags >> 5 & 0xf) as u8;
                     }
                 }
+                4 => skipped = options.get(value).and_then(|bytes| count(self.order, bytes)),
                 _ => {}
             });
             if !whole && fault.is_none() {
                 fault = Some("an option that runs over the end of its block".into());
             }
+        }
+        if let Some(skipped) = skipped {
+            self.skip(packet.interface, skipped);
         }
         if let Some(stamp) = packet.stamp {
             self.time = interface.clock.time(stamp);
@@ -369,6 +415,14 @@ impl PcapNg {
         };
         placed.strip_fcs(fcs);
         Found { record: Some(Record::frame(placed, len)), fault }
+    }
+
+    /// Packets were dropped since the one before on the same interface.
+    #[cold]
+    fn skip(&mut self, interface: u32, count: u64) {
+        if let Some(statistics) = self.statistics.get_mut(interface as usize) {
+            statistics.skip(count);
+        }
     }
 
     /// A packet that cannot be handed on, but has its number.
@@ -414,6 +468,7 @@ impl PcapNg {
         });
         let link_type = LinkType(u32::from(link_type));
         Arc::make_mut(&mut self.interfaces).push(Interface { id: ids.interface(), link_type, snaplen, clock, fcs });
+        self.statistics.push(Statistics::default());
         let fault = (!whole).then(|| "an option that runs over the end of its block".into());
         Found { record: None, fault }
     }
@@ -477,6 +532,11 @@ fn each_option(order: Order, options: &[u8], mut each: impl FnMut(u16, Range<usi
         at = (end + 3) & !3;
     }
     true
+}
+
+/// The value of an option that counts something.
+fn count(order: Order, value: &[u8]) -> Option<u64> {
+    order.u64(value, 0).filter(|_| value.len() == 8)
 }
 
 /// Length of the UTF-8 text at the start, without zero bytes at its end.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::causality::{Segments, Votes};
 use super::coding::Coding;
+use super::dropped::Dropped;
 use super::error::CaptureError;
 use super::facts::{Facts, Progress};
 use super::frame::{Frame, Secrets};
@@ -360,7 +361,11 @@ impl Reader {
 
     /// What is known so far.
     pub fn facts(&self) -> Facts {
-        let mut facts = Facts { files: vec![self.notes.path().into()], ..self.notes.facts.clone() };
+        let dropped = match &self.format {
+            Format::Pcap(_) => Dropped::default(),
+            Format::PcapNg(pcapng) => pcapng.dropped(),
+        };
+        let mut facts = Facts { files: vec![self.notes.path().into()], dropped, ..self.notes.facts.clone() };
         facts.disorder.left = facts.disorder.frames - self.notes.mended;
         facts
     }

@@ -1,5 +1,6 @@
 //! What a run tells at its end: what was found, what could not be read, and what to do about it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ fn text(report: &Report, job: &Job, verbose: u8) -> String {
     }
     let without: u64 = summary.without_entry.values().sum();
     line(&mut out, format_args!("  connections  {} ({without} without an entry)", summary.connections));
+    if let Some(losses) = summary.losses(&report.capture.dropped) {
+        line(&mut out, format_args!("  lost         {losses}"));
+    }
     if verbose > 0 {
         for (agent, count) in summary.agents.iter().take(SHOWN) {
             line(&mut out, format_args!("  user agent   {agent} ({count})"));
@@ -116,10 +120,16 @@ fn keys(out: &mut String, report: &Report, job: &Job) {
     out.push('\n');
 }
 
+/// The most frequent first.
+fn ranked(counts: &BTreeMap<String, u64>) -> Vec<(&String, &u64)> {
+    let mut all: Vec<(&String, &u64)> = counts.iter().collect();
+    all.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    all
+}
+
 /// Why connections gave no entry, the most frequent reasons first.
 fn reasons(out: &mut String, summary: &Summary) {
-    let mut reasons: Vec<(&String, &u64)> = summary.without_entry.iter().collect();
-    reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let reasons = ranked(&summary.without_entry);
     for (reason, count) in reasons.iter().take(SHOWN) {
         let _ = writeln!(out, "    {count:>6} × {reason}");
     }
@@ -127,8 +137,7 @@ fn reasons(out: &mut String, summary: &Summary) {
         let _ =
             writeln!(out, "           and {} other reasons: see log._connections in the HAR", reasons.len() - SHOWN);
     }
-    let mut names: Vec<(&String, &u64)> = summary.undecrypted.iter().collect();
-    names.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let names = ranked(&summary.undecrypted);
     if !names.is_empty() {
         let shown: Vec<&str> = names.iter().take(SHOWN).map(|(name, _)| name.as_str()).collect();
         let more = if names.len() > SHOWN { ", …" } else { "" };
@@ -147,7 +156,8 @@ fn faults(out: &mut String, report: &Report, verbose: u8) {
             frames if verbose > 0 => format!(", frames {}", frames.join(" ")),
             [first, ..] => format!(", first in frame {first}"),
         };
-        let _ = writeln!(out, "  {:>10} × {}{place}", seen.count, seen.kind.text());
+        let amount = if seen.bytes > 0 { format!(" ({})", bytes(seen.bytes)) } else { String::new() };
+        let _ = writeln!(out, "  {:>10} × {}{amount}{place}", seen.count, seen.kind.text());
     }
     for (link, frames) in &report.seen.unsupported {
         let name = link_type_name(*link);
@@ -186,7 +196,11 @@ fn advice(out: &mut String, report: &Report, job: &Job) {
             _ if summary.filtered > 0 => "all exchanges were left out by options",
             _ if !summary.undecrypted.is_empty() => "all web traffic in it is encrypted",
             _ if summary.connections == 0 => "the capture holds no TCP connection",
-            _ => "no HTTP was found in it",
+            _ => match ranked(&summary.without_entry).as_slice() {
+                [(reason, _)] => reason,
+                // Each of them stands above.
+                _ => "no request of HTTP could be read in it",
+            },
         };
         let _ = writeln!(out, "the HAR is empty: {why}");
     }

@@ -2,8 +2,9 @@
 
 use super::horizon::fresh;
 use super::layer::{Done, Layer, Shared};
-use crate::base::{FrameNumber, Stamp, Timestamp};
-use crate::exchange::{Connection, ConnectionId, Exchange, TransportFacts};
+use crate::base::anomaly::AnomalyKind;
+use crate::base::{Anomalies, FrameNumber, Stamp, Timestamp};
+use crate::exchange::{Connection, ConnectionId, Ending, Exchange, TransportFacts};
 use crate::http::Abort;
 use crate::tcp::{CloseReason, Facts, Side, StreamEvent};
 use crate::tls::Decryption;
@@ -18,6 +19,8 @@ pub(super) struct Ledger {
     pub(super) number: u32,
     /// Exchanges handed on.
     pub(super) exchanges: u32,
+    /// Entries that came of them.
+    pub(super) entries: u32,
     /// The first one was handed on.
     first_is_over: bool,
     comments: Vec<(FrameNumber, String)>,
@@ -58,12 +61,14 @@ impl Ledger {
 pub(super) struct Flow {
     layer: Layer,
     pub(super) ledger: Ledger,
+    /// Where it ended, when that is in the middle of a message head.
+    ends_in_head: Option<Ending>,
 }
 
 impl Flow {
     /// A connection; the capture begins in the middle of it when it `is_midway`.
     pub(super) fn new(is_midway: bool) -> Self {
-        Self { layer: Layer::of_connection(is_midway), ledger: Ledger::default() }
+        Self { layer: Layer::of_connection(is_midway), ledger: Ledger::default(), ends_in_head: None }
     }
 
     pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
@@ -74,7 +79,9 @@ impl Flow {
 
     pub(super) fn finish(&mut self, reason: CloseReason, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
         shared.number = self.ledger.number;
-        self.layer.finish(abort(reason), stamp, shared, done);
+        let reason = abort(reason);
+        let head = self.layer.finish(reason, stamp, shared, done);
+        self.ends_in_head = head.map(|side| Ending { side, reason });
         self.ledger.number = shared.number;
     }
 
@@ -90,14 +97,20 @@ impl Flow {
     /// What is known about the connection now.
     pub(super) fn connection(&self, facts: &Facts, keep: usize) -> Connection {
         let mut connection = from_facts(facts);
-        self.layer.anomalies(&mut connection.anomalies, keep);
+        let mut above = Anomalies::default();
+        self.layer.anomalies(&mut above, keep);
+        // A hole is counted where it is, in TCP's stream, and not by every layer that it goes through.
+        connection.anomalies.merge_without(AnomalyKind::BytesLost, &above, keep);
         connection.tls = self.layer.tls().cloned();
         connection.protocol = self.layer.protocol().to_owned();
         connection.exchanges = self.ledger.exchanges;
+        connection.entries = self.ledger.entries;
+        connection.ends_in_head = self.ends_in_head;
         if self.layer.is_flipped() {
             std::mem::swap(&mut connection.client, &mut connection.server);
             connection.loss.reverse();
             connection.bytes.reverse();
+            connection.seen.reverse();
             connection.opened = None;
             connection.established = None;
         }
@@ -123,6 +136,9 @@ pub(super) fn from_facts(facts: &Facts) -> Connection {
         anomalies: facts.anomalies.clone(),
         protocol: "no data".to_owned(),
         exchanges: 0,
+        entries: 0,
+        seen: facts.seen,
+        ends_in_head: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Options;
-use crate::base::{Anomalies, Budget, Span, Spool, Stamp, Timestamp};
+use crate::base::{Anomalies, Budget, Lease, Span, Spool, Stamp, Timestamp};
 use crate::exchange::{Exchange, Tracker};
 use crate::http::{Abort, Conversation, HttpEvent, HttpEventKind, Protocol, StreamId, Upgrade};
 use crate::tcp::{Chunk, Position, Side, StreamEvent};
@@ -33,9 +33,21 @@ pub(super) struct Layer {
 
 enum State {
     /// Too few bytes were seen to tell.
-    Undecided(Vec<Held>),
+    Undecided(Waiting),
     Clear(Box<Web>),
     Tls(Box<tls::Session>, Box<Web>),
+}
+
+/// What waits until the layer is decided.
+#[derive(Default)]
+struct Waiting {
+    held: Vec<Held>,
+    /// Bytes before the first one of each side that are not in the capture.
+    holes: [Option<(u64, Stamp)>; 2],
+    /// Sides whose bytes, behind such a hole, may begin anywhere.
+    is_unsure: [bool; 2],
+    bytes: usize,
+    lease: Option<Lease>,
 }
 
 /// Bytes that wait until the layer is decided.
@@ -45,6 +57,66 @@ struct Held {
     span: Span,
     offset: u64,
     position: Position,
+    /// Bytes that are lost here, instead of data.
+    lost: u64,
+}
+
+/// How many bytes of one side wait for a word of the other: room for two of the largest records.
+const UNSURE_MAX: usize = 48 << 10;
+
+impl Waiting {
+    /// What the bytes of a side say about the layer.
+    fn probe(&mut self, side: Side, data: &[u8]) -> Probe {
+        let Self { held, holes, is_unsure, bytes, .. } = self;
+        let (Some(is_unsure), Some(hole)) = (is_unsure.get_mut(side.index()), holes.get(side.index())) else {
+            return Probe::No;
+        };
+        let start = data.get(..data.len().min(64)).unwrap_or_default();
+        if *is_unsure {
+            // A segment that begins with a record is enough; else the other side decides.
+            return match tls::probe(start) {
+                Probe::Yes => Probe::Yes,
+                _ if *bytes + data.len() > UNSURE_MAX => Probe::No,
+                _ => Probe::More,
+            };
+        }
+        let mut first: Vec<u8> =
+            held.iter().filter(|held| held.side == side).flat_map(|held| held.data.clone()).collect();
+        first.extend_from_slice(start);
+        match tls::probe(&first) {
+            Probe::No if hole.is_some() && first.iter().any(|byte| !is_text(*byte)) && data.len() <= UNSURE_MAX => {
+                *is_unsure = true;
+                Probe::More
+            }
+            told => told,
+        }
+    }
+
+    fn hold(&mut self, held: Held, budget: &Budget) {
+        self.bytes += held.data.len() + size_of::<Held>();
+        self.lease.get_or_insert_with(|| budget.lease()).set(self.bytes);
+        self.held.push(held);
+    }
+
+    /// Bytes of a side are lost. False when that decides.
+    fn lose(&mut self, side: Side, len: u64, stamp: Stamp, budget: &Budget) -> bool {
+        if self.is_unsure.get(side.index()) == Some(&true) && self.bytes < UNSURE_MAX {
+            let (span, position) = (Span::of(stamp, false), Position::default());
+            self.hold(Held { side, data: Vec::new(), span, offset: 0, position, lost: len }, budget);
+            return true;
+        }
+        let is_first = self.held.iter().all(|held| held.side != side);
+        if let (true, Some(hole)) = (is_first, self.holes.get_mut(side.index())) {
+            let lost = hole.map_or(0, |(lost, _)| lost);
+            *hole = Some((lost.saturating_add(len), stamp));
+        }
+        is_first
+    }
+}
+
+/// What a message head in clear is made of.
+fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~')
 }
 
 impl Layer {
@@ -54,29 +126,27 @@ impl Layer {
     }
 
     pub(super) fn new(depth: usize) -> Self {
-        Self { state: State::Undecided(Vec::new()), depth, is_midway: false }
+        Self { state: State::Undecided(Waiting::default()), depth, is_midway: false }
     }
 
     pub(super) fn push(&mut self, side: Side, event: StreamEvent<'_>, shared: &mut Shared<'_>, done: Done<'_>) {
-        let State::Undecided(held) = &mut self.state else { return self.pass(side, event, shared, done) };
-        if let StreamEvent::Data(chunk) = event {
-            let mut first: Vec<u8> =
-                held.iter().filter(|held| held.side == side).flat_map(|held| held.data.clone()).collect();
-            first.extend_from_slice(chunk.data.get(..chunk.data.len().min(64)).unwrap_or_default());
-            let is_tls = match tls::probe(&first) {
-                Probe::Yes => true,
-                Probe::No => false,
-                Probe::More => {
-                    let Chunk { data, span, offset, position } = chunk;
-                    held.push(Held { side, data: data.to_vec(), span, offset, position });
-                    return;
-                }
-            };
-            self.decide(is_tls, shared, done);
-        } else if !held.is_empty() {
-            self.decide(false, shared, done);
-        } else {
-            return;
+        let State::Undecided(waiting) = &mut self.state else { return self.pass(side, event, shared, done) };
+        match event {
+            StreamEvent::Data(chunk) => {
+                let is_tls = match waiting.probe(side, chunk.data) {
+                    Probe::Yes => true,
+                    Probe::No => false,
+                    Probe::More => {
+                        let Chunk { data, span, offset, position } = chunk;
+                        let held = Held { side, data: data.to_vec(), span, offset, position, lost: 0 };
+                        return waiting.hold(held, shared.budget);
+                    }
+                };
+                self.decide(is_tls, shared, done);
+            }
+            StreamEvent::Gap { len, stamp } if waiting.lose(side, len, stamp, shared.budget) => return,
+            _ if waiting.held.is_empty() => return,
+            _ => self.decide(false, shared, done),
         }
         self.pass(side, event, shared, done);
     }
@@ -88,9 +158,19 @@ impl Layer {
             true => State::Tls(Box::new(tls::Session::new(limits, shared.budget)), web),
             false => State::Clear(web),
         };
-        if let State::Undecided(held) = std::mem::replace(&mut self.state, state) {
-            for Held { side, data, span, offset, position } in held {
-                self.pass(side, StreamEvent::Data(Chunk { data: &data, span, offset, position }), shared, done);
+        if let State::Undecided(Waiting { held, holes, .. }) = std::mem::replace(&mut self.state, state) {
+            // HTTP in clear begins with the first byte there is; TLS must know that hellos were lost.
+            for (side, hole) in Side::BOTH.into_iter().zip(holes) {
+                if let (true, Some((len, stamp))) = (is_tls, hole) {
+                    self.pass(side, StreamEvent::Gap { len, stamp }, shared, done);
+                }
+            }
+            for Held { side, data, span, offset, position, lost } in held {
+                let event = match lost {
+                    0 => StreamEvent::Data(Chunk { data: &data, span, offset, position }),
+                    len => StreamEvent::Gap { len, stamp: span.first },
+                };
+                self.pass(side, event, shared, done);
             }
         }
     }
@@ -106,21 +186,27 @@ impl Layer {
         }
     }
 
-    /// The connection is over.
-    pub(super) fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
-        if let State::Undecided(held) = &self.state
-            && !held.is_empty()
+    /// The connection is over. The answer is the side in whose message head it ended, if it did.
+    pub(super) fn finish(
+        &mut self,
+        reason: Abort,
+        stamp: Stamp,
+        shared: &mut Shared<'_>,
+        done: Done<'_>,
+    ) -> Option<Side> {
+        if let State::Undecided(waiting) = &self.state
+            && !waiting.held.is_empty()
         {
             self.decide(false, shared, done);
         }
         match &mut self.state {
-            State::Undecided(_) => {}
+            State::Undecided(_) => None,
             State::Clear(web) => web.finish(reason, stamp, shared, done),
             State::Tls(session, web) => {
                 let keys = shared.keys;
                 through(session, web, shared, done, |session, sink| session.finish(keys, sink));
                 let info = session.info();
-                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))));
+                web.finish(reason, stamp, shared, &mut |exchange, inner| done(exchange, inner.or(Some(info))))
             }
         }
     }
@@ -136,7 +222,7 @@ impl Layer {
     /// When the oldest thing came that may become the start of an entry.
     pub(super) fn pending_since(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Undecided(held) => held.first().map(|held| held.span.first.time),
+            State::Undecided(waiting) => waiting.held.first().map(|held| held.span.first.time),
             State::Clear(web) => web.pending_since(),
             State::Tls(session, web) => session.pending_since().into_iter().chain(web.pending_since()).min(),
         }
@@ -154,7 +240,7 @@ impl Layer {
     /// What it carries, for people.
     pub(super) fn protocol(&self) -> &'static str {
         match &self.state {
-            State::Undecided(held) if held.is_empty() => "no data",
+            State::Undecided(waiting) if waiting.held.is_empty() => "no data",
             State::Undecided(_) => "unknown protocol",
             State::Clear(web) => web.protocol().unwrap_or("unknown protocol"),
             State::Tls(_, web) => web.protocol().unwrap_or("TLS"),
@@ -253,8 +339,9 @@ impl Web {
         });
     }
 
-    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) {
-        let Some((conversation, tracker)) = &mut self.inside else { return };
+    fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) -> Option<Side> {
+        let (conversation, tracker) = self.inside.as_mut()?;
+        let head = conversation.open_head();
         let tunnels = &mut self.tunnels;
         conversation.finish(reason, stamp, &mut |event| {
             tunnels.take(&event, shared, done);
@@ -262,6 +349,7 @@ impl Web {
         });
         tunnels.finish(reason, stamp, shared, done);
         tracker.finish(reason, stamp, shared.spool, &mut |exchange| done(exchange, None));
+        head
     }
 
     fn pending_since(&self) -> Option<Timestamp> {

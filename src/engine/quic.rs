@@ -94,6 +94,7 @@ impl QuicFlow {
     pub(super) fn connection(&self, facts: &Facts, keep: usize) -> Connection {
         let mut connection = from_facts(facts);
         connection.exchanges = self.ledger.exchanges;
+        connection.entries = self.ledger.entries;
         if let Some(web) = &self.web {
             connection.anomalies.merge(web.connection.anomalies(), keep);
             web.tunnels.anomalies(&mut connection.anomalies, keep);
@@ -135,6 +136,9 @@ pub(super) fn from_facts(facts: &Facts) -> Connection {
         anomalies: facts.anomalies.clone(),
         protocol: protocol.to_owned(),
         exchanges: 0,
+        entries: 0,
+        seen: facts.bytes.map(|bytes| bytes > 0),
+        ends_in_head: None,
     }
 }
 

@@ -80,8 +80,10 @@ impl Desk {
             match observer {
                 Some((observer, briefs)) => briefs.brief(&exchange, &connection).into_iter().for_each(observer),
                 None => {
-                    let entry = maker.exchange(exchange, &connection, *frame, spool);
-                    entry.into_iter().for_each(|entry| news.enter(entry, *room, spool));
+                    if let Some(entry) = maker.exchange(exchange, &connection, *frame, spool) {
+                        ledger.entries += 1;
+                        news.enter(entry, *room, spool);
+                    }
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! What is known about the connection that carried an exchange.
 
 use crate::base::{Anomalies, FrameNumber, Stamp};
+use crate::http::Abort;
 use crate::net::Endpoint;
-use crate::tcp::Loss;
+use crate::tcp::{Loss, Side};
 use crate::tls::TlsInfo;
 
 /// Identity of a connection within one run: the frame it began with. Two connections never begin with the same frame.
@@ -42,6 +43,21 @@ pub struct Connection {
     pub protocol: String,
     /// Exchanges handed on so far.
     pub exchanges: u32,
+    /// Entries that came of them; options may leave some out.
+    pub entries: u32,
+    /// Of which sides there are packets in the capture: `[client, server]`.
+    pub seen: [bool; 2],
+    /// Where it ended, when that is in the middle of a message head.
+    pub ends_in_head: Option<Ending>,
+}
+
+/// How the bytes of a side ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Whose bytes: the client's are those of requests.
+    pub side: Side,
+    /// Why nothing followed.
+    pub reason: Abort,
 }
 
 /// Facts of the transport.

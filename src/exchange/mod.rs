@@ -9,7 +9,7 @@ mod messages;
 pub mod model;
 mod tracker;
 
-pub use connection::{Connection, ConnectionId, QuicFacts, TransportFacts};
+pub use connection::{Connection, ConnectionId, Ending, QuicFacts, TransportFacts};
 pub use model::{
     Body, BodyEnd, Exchange, Informational, Kept, Outcome, Request, Response, StreamMessage, StreamMessageKind,
 };

@@ -42,10 +42,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// True when the exchange became a WebSocket, or asked for one and its response is not in the capture.
+    /// True when the exchange became a WebSocket or asked for one ([RFC 6455 §4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)),
+    /// whatever the answer was.
     pub fn is_websocket(&self) -> bool {
-        let asks = || self.request.head.headers.has_token("upgrade", "websocket");
-        self.upgrade == Some(Upgrade::WebSocket) || (self.response.is_none() && asks())
+        let fields = &self.request.head.headers;
+        let asks = || fields.has_token("upgrade", "websocket") && fields.first("sec-websocket-key").is_some();
+        self.upgrade == Some(Upgrade::WebSocket) || asks()
     }
 }
 

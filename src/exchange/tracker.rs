@@ -175,7 +175,7 @@ impl Open {
             HttpEventKind::Body(side, chunk) => self.content(side, &chunk, spool),
             HttpEventKind::Lost(side, len, stamp) => {
                 self.interpreter.lose(side, len);
-                self.anomalies.note(AnomalyKind::BytesLost, Some(stamp), limits.anomalies_kept);
+                self.note_lost(side, len, stamp, limits.anomalies_kept);
                 if let Some(body) = self.body(side) {
                     body.lose(len, Span::of(stamp, false), spool);
                 }
@@ -194,8 +194,17 @@ impl Open {
             HttpEventKind::Abort { side, reason, stamp, wire_size } => {
                 self.close_side(side, Outcome::Aborted(reason), Span::of(stamp, false), wire_size);
             }
+            // Told by the bytes that were lost of it, too: a response is lost once.
+            HttpEventKind::Anomaly(kind @ AnomalyKind::ResponseLost, _) if self.anomalies.count(kind) > 0 => {}
             HttpEventKind::Anomaly(kind, stamp) => self.anomalies.note(kind, Some(stamp), limits.anomalies_kept),
         }
+    }
+
+    /// Notes bytes that are not in the capture. Where no response was seen, it is the response that they took along.
+    fn note_lost(&mut self, side: Side, len: u64, stamp: Stamp, keep: usize) {
+        let is_response = side == Side::Server && self.response.is_none();
+        let kind = if is_response { AnomalyKind::ResponseLost } else { AnomalyKind::BytesLost };
+        self.anomalies.note_bytes(kind, len, Some(stamp), keep);
     }
 
     fn answer(&mut self, head: Box<ResponseHead>, limits: &Limits, budget: &Budget, keep: KeepBodies) {
@@ -331,7 +340,8 @@ impl Open {
             wire_size: part.wire_size,
         });
         let found = self.interpreter.finish();
-        self.anomalies.merge(&found.anomalies, usize::MAX);
+        // What reads messages notes the holes that were noted here before.
+        self.anomalies.merge_without(AnomalyKind::BytesLost, &found.anomalies, usize::MAX);
         if let Some(response) = &mut response
             && response.trailers.is_empty()
         {
@@ -415,5 +425,40 @@ mod tests {
         assert_eq!(done[6].unanswered, Some((Abort::StreamReset(8), stamp(8))));
         done.clear();
         assert_eq!(budget.used(), 0);
+    }
+
+    /// Bytes of a response that was not seen are those of a response that was lost, however often that is told.
+    #[test]
+    fn what_was_lost_says_how_many_bytes_it_had() {
+        let budget = Budget::new(1 << 20);
+        let mut tracker = Tracker::new(&Limits::default(), &budget, KeepBodies::default(), false);
+        let (mut spool, mut next, mut done) = (Spool::new(None), 0, Vec::new());
+        let stamp = Stamp { frame: FrameNumber(7), time: Timestamp(7) };
+        let head = RequestHead {
+            method: b"PUT".to_vec(),
+            target: b"/".to_vec(),
+            version: Version::Http11,
+            scheme: None,
+            authority: None,
+            protocol: None,
+            headers: Headers::default(),
+            span: Span::of(stamp, false),
+            size: 10,
+            priority: None,
+        };
+        let mut push = |kind| {
+            let event = HttpEvent { stream: StreamId(0), kind };
+            tracker.push(event, &mut next, &mut spool, &mut |exchange| done.push(exchange));
+        };
+        push(HttpEventKind::Request(Box::new(head)));
+        push(HttpEventKind::Lost(Side::Client, 100, stamp));
+        push(HttpEventKind::Lost(Side::Server, 3000, stamp));
+        push(HttpEventKind::Anomaly(AnomalyKind::ResponseLost, stamp));
+        for side in Side::BOTH {
+            push(HttpEventKind::Abort { side, reason: Abort::Lost, stamp, wire_size: 10 });
+        }
+        let anomalies = &done[0].anomalies;
+        let amount = |kind| (anomalies.count(kind), anomalies.bytes(kind));
+        assert_eq!((amount(AnomalyKind::BytesLost), amount(AnomalyKind::ResponseLost)), ((1, 100), (1, 3000)));
     }
 }

@@ -161,6 +161,7 @@ impl Inner {
             Stage::Open(session) => Told {
                 packets: session.packets(),
                 summary: Some(session.summary()),
+                dropped: session.dropped(),
                 damage: session.damage().iter().map(ToString::to_string).collect(),
                 disorder: session.disorder(),
                 ..Told::default()
@@ -169,6 +170,7 @@ impl Inner {
                 packets: ended.packets(),
                 summary: written.or(Some(ended.summary())),
                 seen: Some(ended.seen()),
+                dropped: ended.dropped(),
                 damage: ended.damage().iter().map(ToString::to_string).collect(),
                 disorder: ended.disorder(),
                 is_finished: true,
@@ -177,6 +179,7 @@ impl Inner {
                 packets: report.capture.frames,
                 summary: Some(&report.summary),
                 seen: Some(&report.seen),
+                dropped: report.capture.dropped,
                 disorder: report.capture.disorder,
                 damage: report
                     .capture

@@ -1,8 +1,8 @@
 //! What came of a session, as JSON.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::capture::{Disorder, link_type_name};
+use crate::capture::{Disorder, Dropped, link_type_name};
 use crate::engine::Seen;
 use crate::har::Summary;
 
@@ -12,6 +12,8 @@ pub(super) struct Told<'t> {
     pub(super) packets: u64,
     pub(super) summary: Option<&'t Summary>,
     pub(super) seen: Option<&'t Seen>,
+    /// What capture programs say they dropped.
+    pub(super) dropped: Dropped,
     /// What is wrong with the capture itself.
     pub(super) damage: Vec<String>,
     /// Frames out of time order.
@@ -32,7 +34,12 @@ impl Told<'_> {
             .iter()
             .map(|seen| {
                 let frames: Vec<u64> = seen.first.iter().take(KEPT).map(|stamp| stamp.frame.0).collect();
-                json!({"name": seen.kind.code(), "text": seen.kind.text(), "count": seen.count, "frames": frames})
+                let mut fault = json!({"name": seen.kind.code(), "text": seen.kind.text(), "count": seen.count});
+                if seen.bytes > 0 {
+                    fault["bytes"] = seen.bytes.into();
+                }
+                fault["frames"] = frames.into();
+                fault
             })
             .collect();
         let unsupported: Vec<Value> = seen
@@ -42,6 +49,8 @@ impl Told<'_> {
             .collect();
         let agents: Vec<Value> =
             summary.agents.iter().map(|(agent, count)| json!({"agent": agent, "count": count})).collect();
+        let dropped: Map<String, Value> =
+            self.dropped.counts().map(|(name, count)| (name.to_owned(), count.into())).collect();
         let Disorder { frames, left, .. } = self.disorder;
         let disorder = self.disorder.text().map(|text| json!({"frames": frames, "left": left, "text": text}));
         json!({
@@ -60,6 +69,8 @@ impl Told<'_> {
             "connections": summary.connections,
             "withoutEntry": summary.without_entry,
             "undecrypted": summary.undecrypted,
+            "dropped": dropped,
+            "missing": {"bytes": summary.missing_bytes, "connections": summary.missing_connections},
             "anomalies": anomalies,
             "unsupportedLinkTypes": unsupported,
             "repeatedPackets": seen.repeated,

@@ -472,6 +472,12 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Choices of all kinds.
+pub(super) fn recovery() -> Vec<Vec<u8>> {
+    let mut dice = Dice(5);
+    (1..20).map(|nth| (0..nth * 60).map(|_| dice.draw() as u8).collect()).collect()
+}
+
 /// The stories of other HPACK encoders, the first blocks of each.
 pub(super) fn hpack() -> Vec<Vec<u8>> {
     let mut all = Vec::new();

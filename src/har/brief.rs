@@ -65,8 +65,7 @@ impl Briefs {
     /// An exchange in brief. Nothing when it would become no entry.
     pub fn brief(&mut self, exchange: &Exchange, connection: &Connection) -> Option<Brief> {
         let head = &exchange.request.head;
-        let is_websocket = exchange.is_websocket();
-        let url = target::url(head, exchange.secure, is_websocket, connection.server)?;
+        let url = target::of(exchange, connection)?;
         let (moments, fault) = Moments::of(exchange, connection);
         let ends = (connection.client.address, connection.server.address);
         let waited =

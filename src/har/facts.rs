@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::json::Object;
-use super::sanitise::Sanitiser;
 use crate::base::Anomalies;
 use crate::exchange::{Connection, TransportFacts};
 use crate::tcp::Loss;
@@ -120,7 +119,7 @@ pub fn loss(object: &mut Object<'_>, connection: &Connection) {
     object.value("_tcp", &members);
 }
 
-/// `_anomalies`: code, count and the frames of the first few.
+/// `_anomalies`: code, count, the bytes it is about, and the frames of the first few.
 pub fn anomalies(object: &mut Object<'_>, anomalies: &Anomalies) {
     if anomalies.is_empty() {
         return;
@@ -130,50 +129,13 @@ pub fn anomalies(object: &mut Object<'_>, anomalies: &Anomalies) {
         .into_iter()
         .map(|seen| {
             let frames: Vec<u64> = seen.first.iter().map(|stamp| stamp.frame.0).collect();
-            json!({"code": seen.kind.code(), "text": seen.kind.text(), "count": seen.count, "frames": frames})
+            let mut fault = json!({"code": seen.kind.code(), "text": seen.kind.text(), "count": seen.count});
+            if seen.bytes > 0 {
+                fault["bytes"] = seen.bytes.into();
+            }
+            fault["frames"] = frames.into();
+            fault
         })
         .collect();
     object.value("_anomalies", &list);
-}
-
-/// A connection that gave no entry, for `log._connections`.
-pub fn without_entry(out: &mut Vec<u8>, connection: &Connection, sanitiser: &Sanitiser) {
-    let mut object = Object::open(out);
-    object.string("id", &connection.id.0.0.to_string());
-    // Nobody chose to show hosts and addresses of connections that could not be read.
-    if !sanitiser.is_strict() && !sanitiser.hide_addresses {
-        object.string("client", &connection.client.to_string()).string("server", &connection.server.to_string());
-    }
-    object.string("transport", if matches!(connection.transport, TransportFacts::Tcp) { "tcp" } else { "quic" });
-    object.string("protocol", &connection.protocol);
-    if let Some(tls) = &connection.tls {
-        if let Some(version) = tls.version {
-            object.string("tls", &tls_version(version));
-        }
-        if let Some(sni) = tls.sni.as_ref().filter(|_| !sanitiser.is_strict()) {
-            object.string("sni", sni);
-        }
-        if let Some(alpn) = &tls.alpn {
-            object.string("alpn", alpn);
-        }
-        object.plain("decrypted", matches!(tls.decryption, Decryption::KeyLog | Decryption::InCapture));
-    }
-    object.value("bytes", &json!({"in": connection.bytes[1], "out": connection.bytes[0]}));
-    object.string("reason", &reason(connection));
-    anomalies(&mut object, &connection.anomalies);
-    object.close();
-}
-
-/// Why a connection gave no entry.
-pub fn reason(connection: &Connection) -> String {
-    match connection.tls.as_ref().map(|tls| &tls.decryption) {
-        Some(Decryption::Failed(why)) => return why.clone(),
-        Some(Decryption::Pending) => return "the TLS handshake is not complete in the capture".into(),
-        _ => {}
-    }
-    match connection.bytes {
-        [0, 0] => "no data".into(),
-        _ if connection.protocol.is_empty() => "no HTTP".into(),
-        _ => format!("no HTTP: {}", connection.protocol),
-    }
 }

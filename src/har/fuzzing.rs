@@ -35,7 +35,7 @@ pub fn texts(data: &[u8]) {
     };
     let server = Endpoint { address: IpAddr::from([10, 0, 0, 1]), port: 80 };
     for secure in [false, true] {
-        let url = target::url(&head, secure, false, server).expect("there always is one");
+        let url = target::url(&head, secure, false, None, server).expect("there always is one");
         let shown = target::shown(&url, &head);
         assert!(shown.is_ascii() && url.fragment().is_none() && url.has_host(), "{shown}");
         assert!(url::Url::parse(&shown).is_ok_and(|again| again.has_host()), "{shown}");

@@ -4,21 +4,20 @@ use std::io;
 
 use super::agent::Agents;
 use super::entry::{make, version};
-use super::facts;
 use super::headers::field_text;
+use super::listing::{self, Room};
 use super::options::{Options, Shape};
+use super::reason::reason;
 use super::sanitise::Sanitiser;
 use super::slip::{Content, Handle, Slip};
 use super::subject::{Omitted, Subject};
 use super::summary::Summary;
 use super::table::Row;
+use crate::base::anomaly::AnomalyKind;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
 use crate::dns::Lookup;
 use crate::exchange::{Connection, Exchange, TransportFacts};
 use crate::tls::info::Decryption;
-
-/// Connections without an entry that are listed; a port scan makes millions, which are only counted.
-pub(super) const CONNECTIONS_LISTED: u64 = 10_000;
 
 /// Bytes of a small entry.
 const SMALL: usize = 8 << 10;
@@ -48,9 +47,9 @@ pub struct Closed {
     pub(super) is_quic: bool,
     /// The frame with which it was over.
     pub(super) at: FrameNumber,
-    /// True when it gave no entry.
-    pub(super) is_barren: bool,
-    /// What the list of such connections says of it, as JSON; nothing when it has no room there.
+    /// Why it is to be listed, if it is.
+    pub(super) kind: Option<listing::Kind>,
+    /// What the list of connections says of it, as JSON; nothing when it has no room there.
     pub(super) listing: Option<Vec<u8>>,
 }
 
@@ -167,7 +166,7 @@ pub struct Maker {
     options: Options,
     sanitiser: Sanitiser,
     keep: usize,
-    listed: u64,
+    room: Room,
     totals: Totals,
     failure: Option<io::Error>,
 }
@@ -179,7 +178,7 @@ impl Maker {
             sanitiser: Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses },
             options: options.clone(),
             keep: limits.anomalies_kept,
-            listed: 0,
+            room: Room::default(),
             totals: Totals::default(),
             failure: None,
         }
@@ -236,28 +235,42 @@ impl Maker {
         Summary::count(&mut summary.versions, version(&exchange));
         let class = response.map_or(0, |response| response.head.status / 100);
         *summary.statuses.entry(class).or_default() += 1;
-        summary.anomalies.merge(&exchange.anomalies, self.keep);
+        // A hole is the connection's: there it is counted once, however many exchanges it goes through.
+        summary.anomalies.merge_without(AnomalyKind::BytesLost, &exchange.anomalies, self.keep);
         let (is_quic, is_unclaimed) = (late.moments.is_quic, late.host.is_some());
         Some(Entry { slip: Slip::new(late, content), done, is_quic, is_unclaimed })
     }
 
-    /// A connection is over with the frame `at`; one without exchanges is listed with the reason.
+    /// A connection is over with the frame `at`; one without exchanges is listed with the reason, one with faults with these.
     pub fn closed(&mut self, connection: &Connection, at: FrameNumber) -> Closed {
-        let is_barren = connection.exchanges == 0;
         let mut closed = Closed {
             id: connection.id.0,
             is_quic: matches!(connection.transport, TransportFacts::Quic(_)),
             at,
-            is_barren,
+            kind: listing::Kind::of(connection),
             listing: None,
         };
         let summary = &mut self.totals.summary;
         summary.connections += 1;
         summary.anomalies.merge(&connection.anomalies, self.keep);
-        if !is_barren {
-            return closed;
+        let missing = connection.loss.iter().fold(0, |sum: u64, loss| sum.saturating_add(loss.lost_bytes));
+        summary.missing_bytes = summary.missing_bytes.saturating_add(missing);
+        summary.missing_connections += u64::from(missing > 0);
+        let Some(kind) = closed.kind else { return closed };
+        if kind == listing::Kind::WithoutEntry {
+            Self::count_barren(summary, connection);
         }
-        let reason = facts::reason(connection);
+        if self.room.take(kind) {
+            let mut text = Vec::new();
+            listing::write(&mut text, connection, &self.sanitiser);
+            closed.listing = Some(text);
+        }
+        closed
+    }
+
+    /// Counts a connection without an entry by its reason.
+    fn count_barren(summary: &mut Summary, connection: &Connection) {
+        let reason = reason(connection);
         // What names one connection stands in the list of connections; here the same reason is counted once.
         let common = reason.split_once(" (client random").map_or(reason.as_str(), |(common, _)| common);
         Summary::count(&mut summary.without_entry, common);
@@ -267,13 +280,6 @@ impl Maker {
         {
             Summary::count(&mut summary.undecrypted, sni);
         }
-        if self.listed < CONNECTIONS_LISTED {
-            self.listed += 1;
-            let mut listing = Vec::new();
-            facts::without_entry(&mut listing, connection, &self.sanitiser);
-            closed.listing = Some(listing);
-        }
-        closed
     }
 
     /// What was counted so far; pages, bytes and agents are known when the HAR is written.
@@ -289,7 +295,7 @@ impl Maker {
     /// Counts from zero again: what was counted was written.
     pub fn forget(&mut self) {
         self.totals = Totals::default();
-        self.listed = 0;
+        self.room = Room::default();
     }
 
     /// The first failure of the temporary file, once.

@@ -58,6 +58,9 @@ pub fn connection() -> Connection {
         anomalies: Anomalies::default(),
         protocol: "HTTP/1.1".into(),
         exchanges: 0,
+        entries: 0,
+        seen: [true; 2],
+        ends_in_head: None,
     }
 }
 

@@ -51,9 +51,7 @@ impl<'a> Subject<'a> {
         keep: usize,
     ) -> Result<Self, Omitted> {
         let sanitiser = Sanitiser { level: options.sanitise, hide_addresses: options.hide_addresses };
-        let is_websocket = exchange.is_websocket();
-        let Some(mut url) = target::url(&exchange.request.head, exchange.secure, is_websocket, connection.server)
-        else {
+        let Some(mut url) = target::of(exchange, connection) else {
             return Err(Omitted::Refused);
         };
         let host = host(&url).to_owned();

@@ -7,15 +7,35 @@ use memchr::memmem;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use url::{Position, Url};
 
+use crate::base::anomaly::AnomalyKind;
+use crate::exchange::{Connection, Exchange};
 use crate::http::RequestHead;
 use crate::net::Endpoint;
+
+/// The URL of an exchange. Where the authority was lost with header compression state, it is the name that the client gave in TLS.
+pub fn of(exchange: &Exchange, connection: &Connection) -> Option<Url> {
+    let head = &exchange.request.head;
+    let is_websocket = exchange.is_websocket();
+    let is_lost = head.authority.is_none()
+        && head.headers.first("host").is_none()
+        && exchange.anomalies.count(AnomalyKind::HeaderStateLost) > 0;
+    let tls = connection.tls.as_ref().filter(|_| is_lost && exchange.secure);
+    let name = tls.and_then(|tls| tls.sni.as_deref());
+    url(head, exchange.secure, is_websocket, name, connection.server)
+}
 
 /// The URL a client would have asked for: absolute, WHATWG-normalised, without fragment
 /// ([RFC 9110 §7.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.1)).
 ///
-/// The authority is that of the target, else `:authority`, else Host, else the server's address. A target that no URL can be made of
-/// is escaped onto the server's address, so that there always is one.
-pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endpoint) -> Option<Url> {
+/// The authority is that of the target, else `:authority`, else Host, else `name` on the server's port, else the server's address. A
+/// target that no URL can be made of is escaped onto the server's address, so that there always is one.
+pub fn url(
+    head: &RequestHead,
+    is_secure: bool,
+    is_websocket: bool,
+    name: Option<&str>,
+    server: Endpoint,
+) -> Option<Url> {
     let target = head.target.as_slice();
     let absolute = split_absolute(target);
     let is_tls = |scheme: &[u8]| scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss");
@@ -43,9 +63,10 @@ pub fn url(head: &RequestHead, is_secure: bool, is_websocket: bool, server: Endp
         url.set_fragment(None);
         Some(url)
     };
-    authority.and_then(readable_authority).and_then(attempt).or_else(|| {
-        let default = if matches!(scheme, "https" | "wss") { 443 } else { 80 };
-        let port = if server.port == 0 { default } else { server.port };
+    let default = if matches!(scheme, "https" | "wss") { 443 } else { 80 };
+    let port = if server.port == 0 { default } else { server.port };
+    let named = || attempt(&format!("{}:{port}", name.and_then(|name| readable_authority(name.as_bytes()))?));
+    authority.and_then(readable_authority).and_then(attempt).or_else(named).or_else(|| {
         attempt(&match server.address {
             IpAddr::V4(address) => format!("{address}:{port}"),
             IpAddr::V6(address) => format!("[{address}]:{port}"),
@@ -167,7 +188,7 @@ mod tests {
     }
 
     fn shown(head: &RequestHead, is_secure: bool, is_websocket: bool) -> String {
-        url(head, is_secure, is_websocket, server()).unwrap().into()
+        url(head, is_secure, is_websocket, None, server()).unwrap().into()
     }
 
     #[test]
@@ -217,10 +238,20 @@ mod tests {
     }
 
     #[test]
+    fn the_name_in_tls_stands_for_a_lost_authority() {
+        let named = |head: &RequestHead, port| {
+            url(head, true, false, Some("A.example"), Endpoint { port, ..server() }).unwrap().to_string()
+        };
+        assert_eq!(named(&head("GET", b"/p", None), 443), "https://a.example/p");
+        assert_eq!(named(&head("GET", b"/p", None), 8443), "https://a.example:8443/p");
+        assert_eq!(named(&head("GET", b"/p", Some(b"b.example")), 443), "https://b.example/p");
+    }
+
+    #[test]
     fn dot_segments_are_shown_as_sent() {
         let written = |target: &[u8]| {
             let head = head("GET", target, Some(b"a.test"));
-            super::shown(&url(&head, false, false, server()).unwrap(), &head).into_owned()
+            super::shown(&url(&head, false, false, None, server()).unwrap(), &head).into_owned()
         };
         assert_eq!(written(b"/a/../b?q=/../"), "http://a.test/a/../b?q=/../");
         assert_eq!(written(b"/a/%2e%2E/b#c"), "http://a.test/a/%2e%2E/b");

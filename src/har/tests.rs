@@ -744,3 +744,48 @@ fn handles_on_small_entries_tell_when_they_are_written() {
     let har: Value = serde_json::from_slice(&out.text()).unwrap();
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn faults_of_connections_with_entries_are_listed_beside_those_without() {
+    let mut run = Run::new(Options::default());
+    let hole = |connection: &mut Connection| {
+        connection.anomalies.note_bytes(AnomalyKind::BytesLost, 1460, Some(at(70)), 8);
+        connection.loss[1].lost_bytes = 1460;
+    };
+    let clean = Connection { exchanges: 1, entries: 1, ..connection() };
+    let mut faulty = Connection { exchanges: 3, entries: 2, ..connection() };
+    let mut barren = Connection { protocol: "unknown protocol".into(), ..connection() };
+    hole(&mut faulty);
+    hole(&mut barren);
+    [&clean, &faulty, &barren].into_iter().for_each(|connection| run.closed(connection));
+    let (har, summary) = run.finish();
+    let listed = har["log"]["_connections"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!((&listed[0]["entries"], listed[0].get("reason")), (&json!(2), None));
+    assert_eq!((&listed[1]["entries"], listed[1]["reason"].is_string()), (&json!(0), true));
+    for connection in listed {
+        let fault = &connection["_anomalies"][0];
+        assert_eq!((&fault["code"], &fault["bytes"]), (&json!("bytes-lost"), &json!(1460)));
+    }
+    assert_eq!((summary.missing_bytes, summary.missing_connections, summary.without_entry.len()), (2920, 2, 1));
+    assert_eq!(har["log"]["_capture"]["missing"], json!({"bytes": 2920, "connections": 2}));
+}
+
+/// A hole goes through the connection and each of its exchanges; the sum has it once.
+#[test]
+fn a_hole_is_counted_where_it_is() {
+    let mut run = Run::new(Options::default());
+    for number in 0..3 {
+        let mut exchange = later(exchange("/", &[], &[], b"x"), i64::from(number), number);
+        exchange.anomalies.note_bytes(AnomalyKind::BytesLost, 10, Some(at(170)), 8);
+        exchange.anomalies.note(AnomalyKind::CodingBroken, Some(at(170)), 8);
+        run.exchange(exchange, &connection());
+    }
+    let mut over = Connection { exchanges: 3, ..connection() };
+    over.anomalies.note_bytes(AnomalyKind::BytesLost, 30, Some(at(170)), 8);
+    run.closed(&over);
+    let (har, summary) = run.finish();
+    let count = |kind| (summary.anomalies.count(kind), summary.anomalies.bytes(kind));
+    assert_eq!((count(AnomalyKind::BytesLost), count(AnomalyKind::CodingBroken)), ((1, 30), (3, 0)));
+    assert_eq!(har["log"]["entries"][2]["_anomalies"][0]["bytes"], 10);
+}

@@ -8,8 +8,9 @@ use super::agent::browser;
 use super::book::Book;
 use super::json::Object;
 use super::late::{Decided, Late, date_time};
+use super::listing::Room;
 use super::lookup::Lookups;
-use super::maker::{CONNECTIONS_LISTED, Entry, Horizon, News, Totals};
+use super::maker::{Entry, Horizon, News, Totals};
 use super::options::Options;
 use super::page::{self, Pages};
 use super::ranks::Ranks;
@@ -20,7 +21,7 @@ use super::stream::{Stream, WriteError};
 use super::summary::Summary;
 use super::table::Rows;
 use crate::base::{FrameNumber, Limits, Spool, Timestamp};
-use crate::capture::Disorder;
+use crate::capture::{Disorder, Dropped};
 
 /// What `log._capture` says.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,8 @@ pub struct CaptureFacts {
     pub last: Option<Timestamp>,
     /// Names of the link types.
     pub link_types: Vec<String>,
+    /// What the capture programs say they dropped.
+    pub dropped: Dropped,
     /// Frames out of time order.
     pub disorder: Disorder,
 }
@@ -54,7 +57,7 @@ pub struct Writer {
     tcp: Ranks,
     udp: Ranks,
     connections: SideList,
-    listed: u64,
+    room: Room,
     unlisted: u64,
     /// Where pages and connections wait.
     sides: Spool,
@@ -96,7 +99,7 @@ impl Writer {
             tcp: Ranks::default(),
             udp: Ranks::default(),
             connections: SideList::default(),
-            listed: 0,
+            room: Room::default(),
             unlisted: 0,
             sides: Spool::new(folder),
             press: Press::new(options, String::new()),
@@ -168,19 +171,16 @@ impl Writer {
         entry
     }
 
-    /// Lists the connections that are over without an entry.
+    /// Lists connections that are over, as far as there is something to say.
     fn close(&mut self, shards: &mut [News]) {
         let is_listless = matches!(self.form, Form::Lines(_) | Form::Table(_));
         let mut closed: Vec<_> = shards.iter_mut().flat_map(|news| news.closed.drain(..)).collect();
         closed.sort_by_key(|closed| (closed.at, closed.id));
         for closed in closed {
             (if closed.is_quic { &mut self.udp } else { &mut self.tcp }).close(closed.id);
+            let Some(kind) = closed.kind.filter(|_| !is_listless) else { continue };
             match closed.listing {
-                _ if !closed.is_barren || is_listless => {}
-                Some(listing) if self.listed < CONNECTIONS_LISTED => {
-                    self.listed += 1;
-                    self.connections.push(&listing, &mut self.sides);
-                }
+                Some(listing) if self.room.take(kind) => self.connections.push(&listing, &mut self.sides),
                 _ => self.unlisted += 1,
             }
         }
@@ -252,7 +252,7 @@ impl Writer {
             tcp: self.tcp.clone(),
             udp: self.udp.clone(),
             connections: self.connections.clone(),
-            listed: self.listed,
+            room: self.room,
             unlisted: self.unlisted,
             sides: Spool::new(None),
             press: Press::new(&self.options, String::new()),
@@ -265,7 +265,7 @@ impl Writer {
     pub fn forget(&mut self) {
         self.book = Book::new(self.book.memory().1);
         self.connections = SideList::default();
-        (self.listed, self.unlisted) = (0, 0);
+        (self.room, self.unlisted) = (Room::default(), 0);
     }
 
     /// The capture ends: writes what is left to the output that was given before.
@@ -337,7 +337,7 @@ impl Writer {
         if let Some((name, version)) = summary.agents.first().and_then(|(agent, _)| browser(agent)) {
             log.value("browser", &json!({"name": name, "version": version}));
         }
-        capture_facts(&mut log, capture, self.unlisted);
+        capture_facts(&mut log, capture, summary, self.unlisted);
         log.key("_connections").push(b'[');
         out.write_all(&text)?;
         self.connections.write(out)?;
@@ -415,7 +415,7 @@ impl Press {
     }
 }
 
-fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
+fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, summary: &Summary, unlisted: u64) {
     let mut facts = serde_json::Map::new();
     facts.insert("file".into(), capture.file.as_str().into());
     facts.insert("packets".into(), capture.packets.into());
@@ -425,9 +425,18 @@ fn capture_facts(log: &mut Object<'_>, capture: &CaptureFacts, unlisted: u64) {
         }
     }
     facts.insert("linkType".into(), capture.link_types.join(", ").into());
+    let dropped: serde_json::Map<_, _> =
+        capture.dropped.counts().map(|(name, count)| (name.to_owned(), count.into())).collect();
+    if !dropped.is_empty() {
+        facts.insert("dropped".into(), dropped.into());
+    }
+    if summary.missing_bytes > 0 {
+        let missing = json!({"bytes": summary.missing_bytes, "connections": summary.missing_connections});
+        facts.insert("missing".into(), missing);
+    }
     let disorder = capture.disorder;
     if let Some(text) = disorder.text() {
-        let told = serde_json::json!({"frames": disorder.frames, "left": disorder.left, "comment": text});
+        let told = json!({"frames": disorder.frames, "left": disorder.left, "comment": text});
         facts.insert("outOfOrder".into(), told);
     }
     if unlisted > 0 {

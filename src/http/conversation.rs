@@ -123,9 +123,13 @@ impl Conversation {
             self.is_flipped = client == Side::Server;
             self.decide(Start::Request, None, out);
         }
+        let is_cut = matches!(self.state, State::Undecided(_)) && self.open_head().is_some();
         match &mut self.state {
             State::Http1(connection) => connection.finish(reason, stamp, out),
             State::Http2(connection) => connection.finish(reason, stamp, out),
+            State::Undecided(_) if is_cut => {
+                self.anomalies.note(AnomalyKind::HeadCut, Some(stamp), self.limits.anomalies_kept);
+            }
             State::Undecided(_) | State::Unknown => {}
         }
     }
@@ -156,6 +160,18 @@ impl Conversation {
             State::Http1(connection) => connection.pending_since(),
             State::Http2(connection) => connection.pending_since(),
             State::Unknown => None,
+        }
+    }
+
+    /// The side in whose message head the bytes have come to, when they have: [`Side::Client`] for a request.
+    pub fn open_head(&self) -> Option<Side> {
+        match &self.state {
+            State::Undecided(detection) => Side::BOTH.into_iter().find_map(|side| {
+                let start = detect::cut_start(detect::trim_line_ends(&detection.held.bytes_of(side)))?;
+                Some(if start == Start::Request { Side::Client } else { Side::Server })
+            }),
+            State::Http1(connection) => connection.open_head(),
+            State::Http2(_) | State::Unknown => None,
         }
     }
 

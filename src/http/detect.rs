@@ -236,6 +236,21 @@ pub fn cut_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
     })
 }
 
+/// What bytes without a line end are plainly the start of: a known method or what is there of one, a method with a path, or
+/// the version of a status line.
+pub fn cut_start(bytes: &[u8]) -> Option<Start> {
+    let method_len = bytes.iter().take(METHOD_MAX + 1).take_while(|&&byte| is_token(byte)).count();
+    let (word, rest) = bytes.split_at(method_len);
+    let is_method = match rest {
+        [] => word.len() > 1 && METHODS.iter().any(|method| method.starts_with(word)),
+        _ => has_known_method(bytes) || rest.starts_with(b" /") && may_be_request_line(bytes),
+    };
+    if is_method {
+        return Some(Start::Request);
+    }
+    (bytes.starts_with(b"HTTP/") && may_be_status_line(bytes)).then_some(Start::Response)
+}
+
 /// True when the target of a request line, of which the end may be missing, is whole: something follows it.
 pub fn has_whole_target(line: &[u8]) -> bool {
     let mut words = line.splitn(3, |&byte| byte == b' ');
@@ -295,6 +310,17 @@ pub fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_bytes_of_a_head_are_known() {
+        for request in ["GE", "GET", "GET /", "PROPFIND /a", "POST "] {
+            assert_eq!(cut_start(request.as_bytes()), Some(Start::Request), "{request}");
+        }
+        assert_eq!(cut_start(b"HTTP/1.1 20"), Some(Start::Response));
+        for other in ["", "G", "EHLO shop.example", "220 mail", "SSH-2.0-x", "HTTP/1.1 x", "\x16\x03\x01"] {
+            assert_eq!(cut_start(other.as_bytes()), None, "{other}");
+        }
+    }
 
     #[test]
     fn http_is_told_from_its_neighbours() {

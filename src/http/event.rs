@@ -232,7 +232,8 @@ pub enum HttpEventKind<'a> {
     Push(Box<PushPromise>),
     /// Content bytes without transfer framing.
     Body(Side, Chunk<'a>),
-    /// Content bytes that are not in the capture; 0 when their number is unknown.
+    /// Content bytes that are not in the capture; 0 when their number is unknown. Of the server before its `Response` they are those
+    /// of a response that was lost.
     Lost(Side, u64, Stamp),
     /// Trailer fields.
     Trailers(Side, Headers),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
+use super::h2::recovery::Expected;
 use super::h3::qpack::Readiness;
 use super::table::Field;
 use super::{Abort, Conversation, Headers, HttpEvent, HttpEventKind, HttpOptions, StreamId};
@@ -174,13 +175,13 @@ pub fn hpack(data: &[u8]) {
         }
         let What::Data(block) = step.what else { continue };
         let mut all = Vec::new();
-        let result = patient.decode(block, &mut |field| {
+        let result = patient.decode(block, &Expected::default(), &mut |field| {
             all.push(text(field));
             ControlFlow::Continue(())
         });
         let mut first = Vec::new();
         let wanted = usize::from(step.stream);
-        let other = hasty.decode(block, &mut |field| {
+        let other = hasty.decode(block, &Expected::default(), &mut |field| {
             first.push(text(field));
             if first.len() < wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -270,9 +271,11 @@ pub fn websocket(data: &[u8]) {
         let budget = Budget::new(1 << 20);
         let mut decoder = websocket::Decoder::new(&headers, &limits(), &budget);
         let mut lines = [Vec::new(), Vec::new()];
+        let mut is_clean = true;
         for step in steps(data) {
             let side = step.side;
             let out = &mut lines[side.index()];
+            is_clean &= !matches!(step.what, What::Gap(_));
             match step.what {
                 What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                     decoder.push(side, piece, Span::default(), &mut |event| out.push(format!("{event:?}")));
@@ -282,9 +285,10 @@ pub fn websocket(data: &[u8]) {
             }
             assert!(budget.used() < 300_000, "{}", budget.used());
         }
+        decoder.finish(&mut |event| lines[0].push(format!("{event:?}")));
         drop(decoder);
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }
 
@@ -293,8 +297,9 @@ pub fn event_stream(data: &[u8]) {
     same(data, |dice| {
         let budget = Budget::new(1 << 20);
         let mut parser = sse::Parser::new(&limits(), &budget);
-        let mut lines = Vec::new();
+        let (mut lines, mut is_clean) = (Vec::new(), true);
         for step in steps(data) {
+            is_clean &= matches!(step.what, What::Data(_));
             match step.what {
                 What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                     parser.push(piece, Span::default(), &mut |item| lines.push(format!("{item:?}")));
@@ -303,9 +308,10 @@ pub fn event_stream(data: &[u8]) {
             }
             assert!(budget.used() < 8 * limits().message, "{}", budget.used());
         }
+        parser.finish(&mut |item| lines.push(format!("{item:?}")));
         drop(parser);
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }
 
@@ -320,9 +326,10 @@ pub fn grpc(data: &[u8]) {
     headers.push(b"grpc-encoding", codings[choice / 3 % 4].as_bytes());
     same(data, |dice| {
         let budget = Budget::new(1 << 20);
-        let mut lines = Vec::new();
+        let (mut lines, mut is_clean) = (Vec::new(), true);
         if let Some(mut decoder) = grpc::Decoder::new(&headers, &limits(), &budget) {
             for step in steps(reader.rest()) {
+                is_clean &= !matches!(step.what, What::Gap(_));
                 match step.what {
                     What::Data(bytes) => each_piece(bytes, dice.clone(), |piece| {
                         decoder.push(piece, Span::default(), &mut |event| lines.push(format!("{event:?}")));
@@ -335,6 +342,6 @@ pub fn grpc(data: &[u8]) {
             decoder.finish(&mut |event| lines.push(format!("{event:?}")));
         }
         assert_eq!(budget.used(), 0);
-        (lines, true)
+        (lines, is_clean)
     });
 }

@@ -200,7 +200,14 @@ impl Decoder {
                 self.resync.push(data, span);
                 self.search(is_alone, out);
             }
-            State::Over => self.pass_over(data.len() as u64),
+            State::Over => self.pass_over_rest(data),
+        }
+    }
+
+    /// Bytes behind a fault. How many a text that is no base64 stands for, nobody knows.
+    fn pass_over_rest(&mut self, data: &[u8]) {
+        if self.base64.is_none() || self.has_lost {
+            self.pass_over(data.len() as u64);
         }
     }
 
@@ -260,7 +267,7 @@ impl Decoder {
                 self.end_message(out);
             }
         }
-        self.pass_over(data.len() as u64);
+        self.pass_over_rest(data);
     }
 
     fn allowed_flags(&self) -> u8 {

@@ -12,6 +12,7 @@ pub mod h3;
 mod held;
 pub mod huffman;
 mod inflate;
+pub mod plausible;
 pub mod prefix;
 mod resync;
 pub mod section;

@@ -2,6 +2,7 @@
 
 use super::huffman;
 use crate::base::Reader;
+use std::borrow::Cow;
 
 /// A field line or instruction that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,16 @@ impl<'a> Literal<'a> {
         scratch.clear();
         huffman::decode(self.bytes, scratch).map_err(|_| CodingError::Huffman)?;
         Ok(scratch)
+    }
+
+    /// The octets, in memory of their own when they are coded.
+    pub fn into_text(self) -> Result<Cow<'a, [u8]>, CodingError> {
+        if !self.is_coded {
+            return Ok(Cow::Borrowed(self.bytes));
+        }
+        let mut text = Vec::new();
+        huffman::decode(self.bytes, &mut text).map_err(|_| CodingError::Huffman)?;
+        Ok(Cow::Owned(text))
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Resync {
     start: usize,
     /// Its number in `ends`.
     first: usize,
-    /// Bytes held at most.
+    /// Bytes held at most, with what is known of their chunks.
     limit: usize,
     lease: Lease,
 }
@@ -65,7 +65,8 @@ impl Resync {
         if data.is_empty() {
             return;
         }
-        if self.start > 4096 && self.start > self.bytes.len() / 2 {
+        let is_mostly_past = self.start > 4096 && self.start > self.bytes.len() / 2;
+        if is_mostly_past || self.first > 256 && self.first > self.ends.len() / 2 {
             self.bytes.drain(..self.start);
             self.ends.drain(..self.first);
             self.ends.iter_mut().for_each(|(end, _)| *end -= self.start);
@@ -83,7 +84,8 @@ impl Resync {
         let mut is_found = false;
         while self.first < self.ends.len() {
             let bytes = self.bytes.get(self.start..).unwrap_or_default();
-            let is_full = bytes.len() > self.limit;
+            let chunks = self.ends.len() - self.first;
+            let is_full = bytes.len() + chunks * size_of::<(usize, Span)>() > self.limit;
             let ends = self.ends.get(self.first..).unwrap_or_default();
             match judge(Place { bytes, is_over, ends, start: self.start }) {
                 Verdict::Fits => {
@@ -153,19 +155,20 @@ mod tests {
     #[test]
     fn the_first_chunk_that_fits_is_found_and_the_rest_is_counted() {
         let budget = Budget::new(1 << 20);
-        let mut resync = Resync::new(100, &budget);
+        let mut resync = Resync::new(1000, &budget);
         let mut push = |data: &[u8]| {
             resync.push(data, Span::default());
             resync.look(false, judge)
         };
+        let (start, end) = ([&[40][..], &[1; 19]].concat(), [9; 20]);
         assert_eq!(push(&[0, 1, 2]), (3, false));
-        assert_eq!(push(&[5, 1]), (0, false));
-        assert_eq!(push(&[3, 9, 9]), (0, true));
+        assert_eq!(push(&start), (0, false));
+        assert_eq!(push(&end), (0, true));
         let (mut chunk, mut all) = (Vec::new(), Vec::new());
         while resync.take(&mut chunk).is_some() {
             all.push(chunk.clone());
         }
-        assert_eq!(all, [vec![5, 1], vec![3, 9, 9]]);
+        assert_eq!(all, [start, end.to_vec()]);
         drop(resync);
         assert_eq!(budget.used(), 0);
     }
@@ -173,18 +176,18 @@ mod tests {
     #[test]
     fn what_cannot_become_whole_gives_way() {
         let budget = Budget::new(1 << 20);
-        let mut resync = Resync::new(100, &budget);
+        let mut resync = Resync::new(1000, &budget);
         for data in [&[200, 1][..], &[250, 7], &[2, 7]] {
             resync.push(data, Span::default());
             assert_eq!(resync.look(false, judge), (0, false));
         }
         assert_eq!(resync.look(true, judge), (4, true));
-        let mut resync = Resync::new(100, &budget);
+        let mut resync = Resync::new(300, &budget);
         let mut forgotten = 0;
         for _ in 0..10_000 {
             resync.push(&[255; 30], Span::default());
             forgotten += resync.look(false, judge).0;
         }
-        assert!(forgotten >= 10_000 * 30 - 130 && budget.used() < 40_000, "{forgotten} {}", budget.used());
+        assert!(forgotten >= 10_000 * 30 - 300 && budget.used() < 40_000, "{forgotten} {}", budget.used());
     }
 }

@@ -32,6 +32,8 @@ pub struct Faults {
     pub is_cut: bool,
     /// Some fields are not known, and left out.
     pub has_unknown: bool,
+    /// Some fields are known only as far as lost state was recovered rightly.
+    pub is_recovered: bool,
 }
 
 impl Faults {
@@ -41,6 +43,7 @@ impl Faults {
             (self.is_malformed, AnomalyKind::HeadMalformed),
             (self.is_cut, AnomalyKind::HeadTooLarge),
             (self.has_unknown, AnomalyKind::HeaderStateLost),
+            (self.is_recovered, AnomalyKind::HeaderStateRecovered),
         ]
         .into_iter()
         .filter_map(|(is_so, kind)| is_so.then_some(kind))
@@ -58,6 +61,8 @@ pub struct Section {
     status: Option<u16>,
     headers: Headers,
     has_pseudo: bool,
+    /// A field came before all that are no pseudo fields, and its name is not known.
+    may_have_pseudo: bool,
     /// Octets by the measure of SETTINGS_MAX_HEADER_LIST_SIZE.
     size: usize,
     limit: usize,
@@ -68,6 +73,47 @@ pub struct Section {
     pub is_cut: bool,
     /// Some fields are not known, and left out.
     pub has_unknown: bool,
+    /// Some fields are known only as far as lost state was recovered rightly.
+    pub is_recovered: bool,
+}
+
+/// Authorities that are remembered of a connection, and octets of each.
+const AUTHORITIES: usize = 8;
+const AUTHORITY_LEN: usize = 300;
+
+/// The authorities that the requests of a connection named.
+#[derive(Debug, Default)]
+pub struct Authorities {
+    named: Vec<Vec<u8>>,
+    /// True when there are others.
+    has_more: bool,
+}
+
+impl Authorities {
+    /// All of them; none when they are not all known, or requests go without.
+    pub fn all(&self) -> &[Vec<u8>] {
+        if self.has_more { &[] } else { &self.named }
+    }
+
+    /// Takes note of a request's authority. Where that is lost, it is the one that all earlier requests named.
+    pub fn complete(&mut self, section: &mut Section) {
+        match &section.authority {
+            Some(_) if section.is_recovered || section.is_malformed => {}
+            Some(authority) if self.named.contains(authority) => {}
+            Some(authority) if self.named.len() < AUTHORITIES && authority.len() <= AUTHORITY_LEN => {
+                self.named.push(authority.clone());
+            }
+            Some(_) => self.has_more = true,
+            None if !section.has_unknown => self.has_more = true,
+            None => {
+                if let [only] = self.all()
+                    && section.headers.first("host").is_none()
+                {
+                    section.authority = Some(only.clone());
+                }
+            }
+        }
+    }
 }
 
 impl Section {
@@ -87,6 +133,7 @@ impl Section {
             }
             _ => {
                 self.has_unknown = true;
+                self.may_have_pseudo |= self.headers.is_empty();
                 return ControlFlow::Continue(());
             }
         };
@@ -149,9 +196,15 @@ impl Section {
         self.status
     }
 
-    /// True when there is no pseudo field: trailers.
+    /// True when there is no pseudo field, and none that is not known: trailers.
     pub fn is_trailers(&self) -> bool {
-        !self.has_pseudo
+        !self.has_pseudo && !self.may_have_pseudo
+    }
+
+    /// True for trailers, and for heads of messages that end with some: those of gRPC.
+    pub fn ends_in_trailers(&self) -> bool {
+        let is_grpc = || self.headers.first("content-type").is_some_and(|value| value.starts_with(b"application/grpc"));
+        self.is_trailers() && !self.headers.is_empty() || self.status == Some(200) && is_grpc()
     }
 
     /// The head of a request. `span` and `size`: see [`RequestHead`].
@@ -210,6 +263,11 @@ impl Section {
     }
 
     fn faults(&self) -> Faults {
-        Faults { is_malformed: self.is_malformed, is_cut: self.is_cut, has_unknown: self.has_unknown }
+        Faults {
+            is_malformed: self.is_malformed,
+            is_cut: self.is_cut,
+            has_unknown: self.has_unknown,
+            is_recovered: self.is_recovered,
+        }
     }
 }

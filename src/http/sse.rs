@@ -1,8 +1,8 @@
 //! Server-sent events: the `text/event-stream` format
 //! ([WHATWG HTML §9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)).
 //!
-//! Behind missing bytes the next event begins behind an empty line; or at once, when a chunk begins with the field that all events
-//! began with so far, and that stood nowhere else.
+//! Behind missing bytes the next event begins behind an empty line; or at once, when a chunk begins with a field, and either each
+//! chunk so far began an event, or no event had that field elsewhere than at its start.
 
 use memchr::memchr2;
 
@@ -64,6 +64,9 @@ pub struct Parser {
     /// Fields that events began with, and those that stood elsewhere.
     firsts: Fields,
     others: Fields,
+    /// Chunks that began an event, and whether others did not.
+    aligned: u32,
+    has_split: bool,
     last: Stamp,
     lease: Lease,
 }
@@ -111,6 +114,8 @@ impl Parser {
             is_in_event: false,
             firsts: Fields::default(),
             others: Fields::default(),
+            aligned: 0,
+            has_split: false,
             last: Stamp::default(),
             lease: budget.lease(),
         }
@@ -119,8 +124,15 @@ impl Parser {
     /// Takes in the next bytes.
     pub fn push(&mut self, data: &[u8], span: Span, out: &mut dyn FnMut(SseItem<'_>)) {
         self.last = span.last;
-        if !data.is_empty() && std::mem::take(&mut self.is_behind_gap) {
+        if data.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_behind_gap) {
             self.resume(data, out);
+        } else if self.is_in_event || !self.line.is_empty() {
+            self.has_split |= !self.has_gap;
+        } else {
+            self.aligned = self.aligned.saturating_add(1);
         }
         let mut rest = data;
         while !rest.is_empty() {
@@ -176,8 +188,11 @@ impl Parser {
 
     /// The first bytes behind missing ones: they begin an event, or end a line that began among those.
     fn resume(&mut self, data: &[u8], out: &mut dyn FnMut(SseItem<'_>)) {
+        /// Chunks that are enough to know how a sender cuts its events.
+        const ENOUGH: u32 = 2;
         let field = Fields::of(data);
-        if self.firsts.has(field) && !self.others.has(field) {
+        let is_aligned = self.aligned >= ENOUGH && !self.has_split && field != Fields::default();
+        if is_aligned || self.firsts.has(field) && !self.others.has(field) {
             self.reset(out);
         } else {
             self.is_rest = true;

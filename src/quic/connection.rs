@@ -255,8 +255,12 @@ impl Connection {
             let loss = &mut self.facts.loss[side.index()];
             loss.retransmissions = loss.retransmissions.saturating_add(tally.retransmissions);
             loss.lost_bytes = loss.lost_bytes.saturating_add(tally.lost);
+            if tally.gaps > 0 {
+                let keep = limits.anomalies_kept;
+                self.facts.anomalies.note_bytes(AnomalyKind::BytesLost, tally.lost, Some(stamp), keep);
+            }
             for (count, kind) in [
-                (tally.gaps, AnomalyKind::BytesLost),
+                (tally.gaps.saturating_sub(1), AnomalyKind::BytesLost),
                 (tally.differs, AnomalyKind::OverlapDiffers),
                 (tally.malformed, AnomalyKind::FrameMalformed),
                 (tally.evicted, AnomalyKind::TooManyExchanges),

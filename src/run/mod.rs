@@ -221,6 +221,7 @@ pub fn run(job: &Job, watch: &mut dyn FnMut(Progress)) -> Result<Report, RunErro
         packets: capture.frames,
         first: capture.first,
         last: capture.last,
+        dropped: capture.dropped,
         disorder: capture.disorder,
         link_types: capture.link_types.iter().map(|link| link_type_name(*link).to_owned()).collect(),
     };

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::{Output, RunError, segments};
 use crate::base::Limits;
-use crate::capture::{Damage, Disorder, Feed, Frame, Item, LinkType, Secrets, Shelf, link_type_name};
+use crate::capture::{Damage, Disorder, Dropped, Feed, Frame, Item, LinkType, Secrets, Shelf, link_type_name};
 use crate::engine::{Engine, Finished, Options, Seen};
 use crate::har::{CaptureFacts, Summary, WriteError};
 use crate::tls::KeyLog;
@@ -30,6 +30,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// What the engine saw besides exchanges.
     pub seen: Seen,
+    /// What capture programs say they dropped.
+    pub dropped: Dropped,
     /// Frames out of time order.
     pub disorder: Disorder,
 }
@@ -74,6 +76,16 @@ impl Session {
     /// What was collected since the last [`rotation`](Self::rotate), in numbers.
     pub fn summary(&self) -> &Summary {
         self.engine.summary()
+    }
+
+    /// What capture programs say they dropped: those who wrote the bytes that came, or as was told.
+    pub fn dropped(&self) -> Dropped {
+        self.feed.as_ref().map_or(self.facts.dropped, |feed| feed.facts().dropped)
+    }
+
+    /// Tells what a capture program dropped, where frames are brought and not its bytes.
+    pub fn tell_dropped(&mut self, dropped: Dropped) {
+        self.facts.dropped = dropped;
     }
 
     /// Damages of the capture that came as bytes; the first few.
@@ -142,7 +154,7 @@ impl Session {
     /// Writes the entries that are over, while the session goes on.
     pub fn snapshot(&mut self, out: &mut dyn Write) -> Result<Summary, WriteError> {
         self.hand_on_all()?;
-        self.describe();
+        self.gather_facts();
         let (writer, totals) = self.engine.snapshot();
         writer.write(&self.facts, totals, out)
     }
@@ -162,7 +174,8 @@ impl Session {
         (self.facts.first, self.facts.last) = (None, None);
     }
 
-    fn describe(&mut self) {
+    fn gather_facts(&mut self) {
+        self.facts.dropped = self.dropped();
         self.facts.disorder = self.shelf.disorder();
         self.facts.link_types = self.links.iter().map(|&link| link_type_name(link).to_owned()).collect();
     }
@@ -177,7 +190,7 @@ impl Session {
             }
         }
         self.hand_on_all().map_err(|error| failed(error, ""))?;
-        self.describe();
+        self.gather_facts();
         let damage = self.damage();
         let finished = self.engine.finish().map_err(|error| failed(error, ""))?;
         Ok(Ended { finished, facts: self.facts, damage, disorder: self.shelf.disorder() })
@@ -186,10 +199,10 @@ impl Session {
     /// The capture ends: writes the HAR.
     pub fn finish(mut self, out: &mut dyn Write) -> Result<Outcome, WriteError> {
         self.hand_on_all()?;
-        self.describe();
+        self.gather_facts();
         let Finished { writer, totals, seen } = self.engine.finish()?;
         let summary = writer.write(&self.facts, totals, out)?;
-        Ok(Outcome { summary, seen, disorder: self.shelf.disorder() })
+        Ok(Outcome { summary, seen, dropped: self.facts.dropped, disorder: self.facts.disorder })
     }
 
     /// The capture ends: writes the HAR to an output that was opened before.
@@ -220,6 +233,11 @@ impl Ended {
     /// What the engine saw besides exchanges.
     pub fn seen(&self) -> &Seen {
         &self.finished.seen
+    }
+
+    /// What capture programs say they dropped.
+    pub fn dropped(&self) -> Dropped {
+        self.facts.dropped
     }
 
     /// Frames out of time order.

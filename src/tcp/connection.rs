@@ -1,8 +1,10 @@
 //! One TCP connection: two halves, and what each says about the other.
 
+use super::ends::Ends;
 use super::event::{Chunk, Position, Side, StreamEvent};
 use super::facts::Facts;
 use super::half::{Arrival, Fin, Half, Place, Start};
+use super::padding::{self, Padding, Told};
 use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
@@ -39,6 +41,18 @@ pub(super) struct Connection {
     told: [u64; 2],
     /// Packets so far; wraps.
     packets: u32,
+    /// An answer with other numbers to a SYN that was not seen: it opens another connection once it is acknowledged.
+    pub(super) answer: Option<Box<Answer>>,
+    /// The connection was over before its first packet; these only count what has no place in it.
+    pub(super) leftover: Option<Box<Ends>>,
+}
+
+/// A SYN-ACK.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) side: Side,
+    pub(super) header: TcpHeader,
+    pub(super) stamp: Stamp,
 }
 
 /// Where one side's stream events go: counted, padded, and told with the facts.
@@ -61,7 +75,8 @@ impl Teller<'_, '_> {
                 self.told[side] = chunk.offset + chunk.data.len() as u64;
             }
             StreamEvent::Gap { len, stamp } => {
-                self.facts.anomalies.note(AnomalyKind::BytesLost, Some(stamp), self.rules.limits.anomalies_kept);
+                let keep = self.rules.limits.anomalies_kept;
+                self.facts.anomalies.note_bytes(AnomalyKind::BytesLost, len, Some(stamp), keep);
                 // A stream that jumped may have lost gigabytes: nobody wants these as zeros.
                 if self.rules.pad_missing && len <= self.rules.limits.tcp_hole as u64 {
                     let mut left = len;
@@ -116,12 +131,13 @@ impl Connection {
             established: None,
             rtt: None,
             loss: Default::default(),
+            seen: [false; 2],
             bytes: [0; 2],
             is_continued,
             anomalies: Anomalies::default(),
         };
         let halves = [Half::new(budget.lease()), Half::new(budget.lease())];
-        Self { facts, halves, told: [0; 2], packets: 0 }
+        Self { facts, halves, told: [0; 2], packets: 0, answer: None, leftover: None }
     }
 
     /// An empty lease of the budget that the connection's buffers are in.
@@ -160,6 +176,50 @@ impl Connection {
         }
     }
 
+    /// True when an answer to a SYN is of another connection, whose SYN was not seen: with numbers of its own on both sides.
+    pub(super) fn is_foreign_answer(&self, side: Side, header: &TcpHeader) -> bool {
+        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
+        header.flags.has(TcpFlags::SYN)
+            && header.flags.has(TcpFlags::ACK)
+            && !header.flags.has(TcpFlags::RST)
+            && [ours, theirs].iter().all(|half| half.is_started())
+            && !ours.is_syn_of(header.sequence)
+            && !theirs.is_syn_of(header.acknowledgment.wrapping_sub(1))
+            && !ours.is_blank()
+    }
+
+    /// True when this packet completes the handshake of another connection that began with the answer kept. Whatever it is,
+    /// the answer is settled with the next packet of the side that it was sent to.
+    pub(super) fn completes_answer(&mut self, side: Side, header: &TcpHeader) -> Option<Answer> {
+        if self.answer.as_ref()?.side == side {
+            return None;
+        }
+        let answer = *self.answer.take()?;
+        let is_completed = header.flags.has(TcpFlags::ACK)
+            && !header.flags.has(TcpFlags::SYN)
+            && !header.flags.has(TcpFlags::RST)
+            && header.sequence == answer.header.acknowledgment
+            && header.acknowledgment == answer.header.sequence.wrapping_add(1);
+        is_completed.then_some(answer)
+    }
+
+    /// Only what has no place in a connection that is over is counted here.
+    pub(super) fn leave_over(&mut self, ends: Ends) {
+        if self.facts.server == ends.client() {
+            std::mem::swap(&mut self.facts.server, &mut self.facts.client);
+        }
+        self.facts.anomalies = Anomalies::default();
+        self.leftover = Some(Box::new(ends));
+    }
+
+    /// What is remembered of the connection when it is over.
+    pub(super) fn ends(&self) -> Ends {
+        match &self.leftover {
+            Some(ends) => **ends,
+            None => Ends::new(self.facts.client, self.halves.each_ref().map(Half::ends)),
+        }
+    }
+
     /// Takes one packet. Returns why the connection is over, if it is.
     pub(super) fn push(
         &mut self,
@@ -178,26 +238,91 @@ impl Connection {
             selected: packet.selected,
         };
         self.packets = self.packets.wrapping_add(1);
+        self.facts.seen[side.index()] = true;
         if segment.stamp.time < self.facts.last.time {
             self.note(AnomalyKind::TimeBackwards, &segment, rules);
             self.facts.last.frame = segment.stamp.frame;
         } else {
             self.facts.last = segment.stamp;
         }
+        if self.leftover.is_some() {
+            self.waste(side, segment.data.len() as u64 + u64::from(segment.cut), &segment, rules);
+            return None;
+        }
         if header.flags.has(TcpFlags::RST) {
             return self.reset(slot, side, &segment, rules, out);
+        }
+        if self.halves.iter().any(|half| half.padding.is_some()) {
+            let half = &self.halves[side.index()];
+            let may_pad = padding::may_pad(packet, header, half.offset(header.sequence), half.high);
+            self.settle_padding(slot, side, header, may_pad, rules, out);
         }
         if !self.begin(side, &segment, rules) {
             return None;
         }
         let link = self.acknowledge(side, &segment, rules);
-        self.take(slot, side, &segment, link, rules, out);
+        let half = &mut self.halves[side.index()];
+        if padding::may_pad(packet, header, half.offset(header.sequence), half.high) {
+            let (len, Segment { stamp, selected, .. }) = (segment.data.len(), segment);
+            half.padding.get_or_insert_with(|| Box::new(Padding { header: *header, len, stamp, selected, link }));
+            out(slot, &self.facts, TcpEvent::Held(stamp.time));
+        } else {
+            self.take(slot, side, &segment, link, rules, out);
+        }
         self.settle(slot, segment.stamp, rules, out);
         self.halves.iter().all(|half| half.fin_told).then_some(CloseReason::Finished)
     }
 
+    /// Settles what may be padding by the next packet.
+    fn settle_padding(
+        &mut self,
+        slot: Slot,
+        side: Side,
+        header: &TcpHeader,
+        may_pad: bool,
+        rules: &Rules,
+        out: &mut Sink<'_>,
+    ) {
+        for of in Side::BOTH {
+            let half = &mut self.halves[of.index()];
+            let Some(padding) = &half.padding else { continue };
+            let told = match of == side {
+                true => padding.told_by_sender(header, may_pad),
+                false if header.flags.has(TcpFlags::ACK) => padding.told_by_receiver(header.acknowledgment),
+                false => Told::Nothing,
+            };
+            if told != Told::Nothing {
+                // Who pads once pads always: then the bytes were others, and are lost.
+                let is_padding = told == Told::Padding || half.has_padded;
+                half.has_padded = is_padding;
+                self.take_padding(slot, of, !is_padding, rules, out);
+            }
+        }
+    }
+
+    /// Takes what was held as it may be padding: the zeros, or only the FIN.
+    fn take_padding(&mut self, slot: Slot, side: Side, are_bytes: bool, rules: &Rules, out: &mut Sink<'_>) {
+        let Some(padding) = self.halves[side.index()].padding.take() else { return };
+        let Padding { header, len, stamp, selected, link } = *padding;
+        let data = if are_bytes { NULS.get(..len).unwrap_or_default() } else { &[] };
+        let segment = Segment { header, data, cut: 0, stamp, selected };
+        self.take(slot, side, &segment, link, rules, out);
+    }
+
+    /// Counts bytes that have no place in the stream.
+    fn waste(&mut self, side: Side, bytes: u64, segment: &Segment<'_>, rules: &Rules) {
+        let loss = &mut self.facts.loss[side.index()];
+        loss.unusable = loss.unusable.saturating_add(u32::from(bytes > 0));
+        loss.unusable_bytes = loss.unusable_bytes.saturating_add(bytes);
+        self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+    }
+
     /// Hands on all that waits, with gaps where bytes are missing: the connection is over.
     pub(super) fn flush(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
+        for side in Side::BOTH {
+            let are_bytes = !self.halves[side.index()].has_padded;
+            self.take_padding(slot, side, are_bytes, rules, out);
+        }
         loop {
             self.advance(slot, rules, out);
             // A side that waits for the other cannot be what the other waits for; so the one with a real hole goes first.
@@ -224,7 +349,9 @@ impl Connection {
 
     /// A time that nothing held back is older than.
     pub(super) fn held_since(&self) -> Option<Timestamp> {
-        self.halves.iter().filter_map(|half| half.assembler.held_since()).min()
+        let held =
+            |half: &Half| half.assembler.held_since().into_iter().chain(half.padding.as_ref().map(|of| of.stamp.time));
+        self.halves.iter().flat_map(held).min()
     }
 
     fn note(&mut self, kind: AnomalyKind, segment: &Segment<'_>, rules: &Rules) {
@@ -286,8 +413,14 @@ impl Connection {
                     && segment.data.len() <= 1
                     && !header.flags.has(TcpFlags::FIN);
                 ours.show(header.sequence.wrapping_add(u32::from(is_probe)), &rules.limits);
-            } else if !segment.data.is_empty() {
-                ours.move_start(header.sequence);
+            } else {
+                ours.settle_start(header.sequence);
+                if !segment.data.is_empty() {
+                    ours.move_start(header.sequence);
+                }
+            }
+            if is_ack && theirs.is_started() {
+                theirs.settle_start(header.acknowledgment);
             }
         } else if !ours.is_started() {
             ours.start(header.sequence.wrapping_add(1), Start::Syn);
@@ -298,9 +431,13 @@ impl Connection {
                 self.facts.loss[side.index()].retransmissions += 1;
             }
             self.halves[side.index()].confirm_syn();
-        } else if ours.is_blank() && is_ack && theirs.is_syn_of(header.acknowledgment.wrapping_sub(1)) {
-            // Another server behind the same address answers the repeated SYN.
-            ours.start(header.sequence.wrapping_add(1), Start::Syn);
+        } else if ours.is_blank()
+            && is_ack
+            && theirs.is_syn_of(header.acknowledgment.wrapping_sub(1))
+            && !ours.is_acknowledged_by(theirs)
+        {
+            // Another server behind the same address answers the repeated SYN: the client decides which one counts.
+            ours.start_again(header.sequence.wrapping_add(1));
             ours.time_syn(None);
         } else {
             self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
@@ -386,7 +523,7 @@ impl Connection {
                 telling!(self, side, slot, rules, out, |emit| ours.assembler.give_up(at, segment.stamp, emit));
                 at as i64
             }
-            Place::Outside => return self.note(AnomalyKind::StreamOutOfWindow, segment, rules),
+            Place::Outside => return self.waste(side, len.into(), segment, rules),
         };
         ours.is_probing = !is_fin && ours.is_probe(start, len);
         if (len == 0 && !is_fin) || ours.is_probing {
@@ -397,11 +534,12 @@ impl Connection {
         let before = usize::try_from(start.min(0).unsigned_abs()).unwrap_or(usize::MAX);
         let at = u64::try_from(start).unwrap_or(0);
         let mut data = segment.data.get(before..).unwrap_or_default();
-        let mut is_past_end = false;
+        let (mut is_past_end, mut past) = (false, 0);
         if let Some(fin) = &ours.fin
             && end > fin.offset
         {
             is_past_end = true;
+            past = end - fin.offset.max(at);
             end = fin.offset;
             let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
             data = data.get(..room).unwrap_or(data);
@@ -435,7 +573,7 @@ impl Connection {
             }
         }
         if is_past_end {
-            self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
+            self.waste(side, past, segment, rules);
         }
         if differs {
             self.note(AnomalyKind::OverlapDiffers, segment, rules);

@@ -4,13 +4,14 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::connection::{Connection, Rules};
+use super::connection::{Answer, Connection, Rules};
+use super::ends::{Ends, Verdict};
 use super::event::{Side, StreamEvent};
 use super::facts::Facts;
 use super::lineup::Lineup;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, FrameNumber, Lease, Limits, Recency, Stamp, Timestamp};
-use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader};
+use crate::net::{Endpoint, FlowKey, Packet, TcpFlags, TcpHeader, Transport};
 
 /// Number of a connection among the open ones: stable while it lives, used again after its [`TcpEvent::Close`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,11 +68,11 @@ pub type Sink<'s> = dyn FnMut(Slot, &Facts, TcpEvent<'_>) + 's;
 const NONE: u32 = u32::MAX;
 
 /// What is known about a pair of ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Open(u32),
-    /// The connection is over: late segments belong to it, and only a SYN opens another one (as in Wireshark).
-    Over,
+    /// The connection is over: late segments belong to it.
+    Over(Box<Ends>),
     /// The connection was given up while it lived: what comes continues it.
     GivenUp,
 }
@@ -233,23 +234,84 @@ impl Connections {
             return Some((slot, side));
         }
         let (key, _) = FlowKey::new(packet.source, packet.destination);
-        let slot = match self.places.get(&key).copied() {
-            Some(Place::Open(slot)) => {
-                let lineup = self.slots.get(slot as usize)?.as_ref()?;
-                if is_syn && lineup.is_reopened_by(packet, header, &self.rules.limits) {
-                    let last = lineup.connection.facts.last;
-                    self.close(slot, CloseReason::Reused, last, out);
-                    self.open(key, packet, header, false, out)
-                } else {
-                    slot
-                }
-            }
-            Some(Place::Over) if !is_syn || header.flags.has(TcpFlags::ACK) => return None,
-            place => self.open(key, packet, header, place == Some(Place::GivenUp) && !is_syn, out),
+        let slot = match self.places.get(&key) {
+            Some(&Place::Open(slot)) => self.find_open(slot, key, packet, header, out)?,
+            Some(Place::Over(ends)) => self.find_over(**ends, key, packet, header, out)?,
+            Some(Place::GivenUp) => self.open(key, packet, header, !is_syn, out),
+            None => self.open(key, packet, header, false, out),
         };
-        let side = self.connection(slot)?.side_of(packet);
-        self.recent = Some((packet.source, packet.destination, slot, side));
+        let connection = self.connection(slot)?;
+        let side = connection.side_of(packet);
+        // Each packet of these is looked at first.
+        let is_settled = connection.answer.is_none() && connection.leftover.is_none();
+        self.recent = is_settled.then_some((packet.source, packet.destination, slot, side));
         Some((slot, side))
+    }
+
+    /// The open connection, or the one that this packet opens instead of it.
+    fn find_open(
+        &mut self,
+        slot: u32,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        out: &mut Sink<'_>,
+    ) -> Option<u32> {
+        let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        let is_reopened = header.flags.has(TcpFlags::SYN) && lineup.is_reopened_by(packet, header, &self.rules.limits);
+        let connection = &mut lineup.connection;
+        let (side, last) = (connection.side_of(packet), connection.facts.last);
+        if let Some(ends) = connection.leftover.as_deref().copied() {
+            return match ends.judge(packet, header) {
+                Verdict::Foreign => Some(slot),
+                Verdict::Old => None,
+                Verdict::New => {
+                    self.close(slot, CloseReason::Reused, last, out);
+                    self.find_over(ends, key, packet, header, out)
+                }
+            };
+        }
+        if is_reopened {
+            self.close(slot, CloseReason::Reused, last, out);
+            return Some(self.open(key, packet, header, false, out));
+        }
+        if connection.is_foreign_answer(side, header) {
+            connection.answer = Some(Box::new(Answer { side, header: *header, stamp: packet.stamp }));
+        } else if let Some(Answer { header: answer, stamp, .. }) = connection.completes_answer(side, header) {
+            self.close(slot, CloseReason::Reused, last, out);
+            // Wireshark goes on with the old stream, so the new one has no number of its own there.
+            let (source, destination) = (packet.destination, packet.source);
+            let transport = Transport::Tcp(answer);
+            let answering = Packet { stamp, selected: false, source, destination, transport, payload: &[], cut: 0 };
+            let slot = self.open(key, &answering, &answer, true, out);
+            let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+            lineup.push(Slot(slot), Side::Server, &answering, &answer, &self.rules, out);
+            return Some(slot);
+        }
+        Some(slot)
+    }
+
+    /// The connection that a packet opens after the end of another one between the same ends.
+    fn find_over(
+        &mut self,
+        ends: Ends,
+        key: FlowKey,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        out: &mut Sink<'_>,
+    ) -> Option<u32> {
+        // Wireshark counts another stream only from a SYN.
+        let is_counted = header.flags.has(TcpFlags::SYN) && !header.flags.has(TcpFlags::ACK);
+        match ends.judge(packet, header) {
+            Verdict::Old => None,
+            Verdict::New => Some(self.open(key, packet, header, !is_counted, out)),
+            Verdict::Foreign => {
+                let slot = self.open(key, packet, header, true, out);
+                let lineup = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+                lineup.connection.leave_over(ends);
+                Some(slot)
+            }
+        }
     }
 
     fn open(
@@ -299,8 +361,8 @@ impl Connections {
         }
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
         let place = match reason {
-            CloseReason::Finished | CloseReason::Reset | CloseReason::Reused | CloseReason::CaptureEnd => Place::Over,
-            CloseReason::Idle | CloseReason::Evicted => Place::GivenUp,
+            CloseReason::Idle | CloseReason::Evicted if connection.leftover.is_none() => Place::GivenUp,
+            _ => Place::Over(Box::new(connection.ends())),
         };
         self.places.insert(key, place);
         self.over.push_back(key);
@@ -317,7 +379,7 @@ impl Connections {
     fn settle_lease(&mut self) {
         const OPEN: usize = size_of::<Option<Lineup>>() + Recency::SLOT;
         const KNOWN: usize = size_of::<(FlowKey, Place)>() * 8 / 7 + 1;
-        let over = self.over.len() * size_of::<FlowKey>();
+        let over = self.over.len() * (size_of::<FlowKey>() + size_of::<Ends>());
         self.lease.set(self.len() * OPEN + self.places.len() * KNOWN + over);
     }
 }

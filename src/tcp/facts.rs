@@ -24,9 +24,12 @@ pub struct Facts {
     pub rtt: Option<u64>,
     /// Loss on each side's path: `[client to server, server to client]`.
     pub loss: [Loss; 2],
+    /// Of which sides there are packets: `[client, server]`.
+    pub seen: [bool; 2],
     /// Payload bytes delivered of each side: `[client to server, server to client]`.
     pub bytes: [u64; 2],
-    /// True when an earlier part of the same connection was given up for lack of memory: it has been counted already.
+    /// True when it is counted already: an earlier part of the same connection was given up for lack of memory, or Wireshark takes
+    /// it for a part of the one before.
     pub is_continued: bool,
     /// Faults of the connection.
     pub anomalies: Anomalies,
@@ -45,4 +48,8 @@ pub struct Loss {
     pub duplicate_acks: u32,
     /// Times the side announced a window of zero.
     pub zero_windows: u32,
+    /// Segments with bytes that have no place in the stream: far outside it, or behind its end.
+    pub unusable: u32,
+    /// Bytes in those.
+    pub unusable_bytes: u64,
 }

@@ -1,6 +1,8 @@
 //! One direction of a connection: what its sender sent, and what is known about its delivery.
 
+use super::ends::Stream;
 use super::event::StreamEvent;
+use super::padding::Padding;
 use super::reassembly::{Assembler, Link, Out, Stored};
 use crate::base::{Lease, Limits, Span, Stamp, Timestamp};
 
@@ -31,6 +33,13 @@ pub(super) struct Half {
     pub(super) assembler: Assembler,
     /// Sequence number of offset 0.
     base: u32,
+    /// The same as another SYN said.
+    rival: u32,
+    has_rival: bool,
+    /// A segment that may be padding.
+    pub(super) padding: Option<Box<Padding>>,
+    /// The side pads its acknowledgments.
+    pub(super) has_padded: bool,
     /// The side's last acknowledgment number.
     pub(super) last_ack: u32,
     /// How often in a row the side has repeated that without need.
@@ -113,6 +122,10 @@ impl Half {
         Self {
             assembler: Assembler::new(lease),
             base: 0,
+            rival: 0,
+            has_rival: false,
+            padding: None,
+            has_padded: false,
             last_ack: 0,
             repeated_acks: 0,
             window: 0,
@@ -183,9 +196,41 @@ impl Half {
         self.start = Start::Syn;
     }
 
+    /// Another SYN answers for the side: until the other side acknowledges one of them, both may count.
+    pub(super) fn start_again(&mut self, sequence: u32) {
+        (self.rival, self.has_rival) = (self.first(), true);
+        self.start(sequence, Start::Syn);
+    }
+
+    /// Settles which of two starts counts: the one that this number, of the next byte or an acknowledgment, is of.
+    pub(super) fn settle_start(&mut self, number: u32) {
+        let is_rival = std::mem::take(&mut self.has_rival) && self.is_blank();
+        if is_rival && number.wrapping_sub(self.rival) < number.wrapping_sub(self.first()) {
+            self.start(self.rival, Start::Syn);
+        }
+    }
+
+    /// Sequence number of the first byte.
+    fn first(&self) -> u32 {
+        self.base.wrapping_add(self.origin as u32)
+    }
+
+    /// True when the other side has acknowledged the start that counts now.
+    pub(super) fn is_acknowledged_by(&self, theirs: &Half) -> bool {
+        !self.has_rival && theirs.has_ack && theirs.last_ack == self.first()
+    }
+
+    /// Where the stream began and ended, as far as that is known.
+    pub(super) fn ends(&self) -> Option<Stream> {
+        let end = self.fin.as_ref().map_or(self.front(), |fin| fin.offset.saturating_add(1));
+        let first = self.first().wrapping_sub(1);
+        let next = self.base.wrapping_add(end as u32);
+        self.is_started().then_some(Stream { first, next })
+    }
+
     /// True when a SYN with this sequence number belongs to the stream that is known.
     pub(super) fn is_syn_of(&self, sequence: u32) -> bool {
-        self.is_started() && sequence.wrapping_add(1) == self.base.wrapping_add(self.origin as u32)
+        self.is_started() && sequence.wrapping_add(1) == self.first()
     }
 
     /// True when nothing but the start is known.

@@ -2,12 +2,14 @@
 
 mod connection;
 pub mod connections;
+mod ends;
 pub mod event;
 pub mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod half;
 mod lineup;
+mod padding;
 pub mod reassembly;
 
 pub use connections::{CloseReason, Connections, Sink, Slot, TcpEvent, TcpOptions};

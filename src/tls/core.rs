@@ -1,5 +1,6 @@
 //! The state machine of a session: which keys are in use on which side, and what becomes of each record.
 
+mod guess;
 mod wait;
 
 use crate::base::anomaly::AnomalyKind;
@@ -8,6 +9,7 @@ use crate::tcp::{Chunk, Side, StreamEvent};
 
 use super::cipher::{Opened, Opener};
 use super::failure::Failure;
+use super::guess::Guess;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
 use super::handshake::{Carrier, Handshake, Step, TLS13};
 use super::hold::{Held, Lost, Queue};
@@ -15,6 +17,7 @@ use super::info::{Decryption, TlsInfo};
 use super::keylog::{Found, KeyLog, Label, SecretSource};
 use super::keys;
 use super::legacy::Legacy;
+use super::message;
 use super::record::{HEADER, Piece, Record, content};
 use super::schedule::next_generation;
 use super::suite::BulkCipher;
@@ -37,6 +40,11 @@ pub(crate) struct Core {
     revision: u64,
     /// The handshake went on since the key log was asked last.
     has_progress: bool,
+    /// The capture has the beginning of the connection, even if not the hellos.
+    has_start: bool,
+    /// Which sides brought a byte.
+    heard: [bool; 2],
+    guess: Guess,
     failure: Option<Failure>,
     anomalies: Anomalies,
     anomalies_kept: usize,
@@ -60,6 +68,9 @@ impl Core {
             master: None,
             revision: 0,
             has_progress: false,
+            has_start: false,
+            heard: [false; 2],
+            guess: Guess::new(),
             failure: None,
             anomalies: Anomalies::default(),
             anomalies_kept: limits.anomalies_kept,
@@ -123,7 +134,7 @@ impl Core {
     pub(crate) fn take_piece(&mut self, tcp_side: Side, piece: Piece<'_>, keys: &KeyLog, out: Sink<'_>) {
         match piece {
             Piece::Record(mut record) => {
-                self.settle_roles(tcp_side, &record);
+                self.settle_roles(tcp_side, record.kind, record.body);
                 let side = self.role(tcp_side);
                 self.take_record(side, &mut record, keys, out);
             }
@@ -131,6 +142,7 @@ impl Core {
                 let side = self.role(tcp_side);
                 self.half(side).lose_record(stamp);
             }
+            Piece::Torn { body, span } => self.take_torn(tcp_side, body, span),
             Piece::LostRecord { body, stamp } => self.take_loss(tcp_side, Lost::Record { body }, stamp),
             Piece::LostBytes { bytes, stamp } => self.take_loss(tcp_side, Lost::Bytes(bytes), stamp),
             Piece::Malformed { stamp } => {
@@ -143,18 +155,18 @@ impl Core {
     }
 
     /// The client is who says hello as one, whatever TCP thought.
-    fn settle_roles(&mut self, tcp_side: Side, record: &Record<'_>) {
+    fn settle_roles(&mut self, tcp_side: Side, kind: u8, body: &[u8]) {
         let handshake = &self.handshake;
-        if record.kind != content::HANDSHAKE
+        if kind != content::HANDSHAKE
             || handshake.client_random.is_some()
             || handshake.server_random.is_some()
             || !self.queue.is_empty()
         {
             return;
         }
-        let sender = match record.body.first() {
-            Some(&super::message::kind::CLIENT_HELLO) => Side::Client,
-            Some(&super::message::kind::SERVER_HELLO) => Side::Server,
+        let sender = match body.first() {
+            Some(&message::kind::CLIENT_HELLO) => Side::Client,
+            Some(&message::kind::SERVER_HELLO) => Side::Server,
             _ => return,
         };
         if self.role(tcp_side) != sender && self.half(sender.other()).epoch == Epoch::Plain {
@@ -167,7 +179,9 @@ impl Core {
         if self.failure.is_some() {
             return;
         }
-        let must_queue = !self.queue.is_empty() && (self.half(side).held > 0 || self.is_application(side, record.kind));
+        let has_guessed = self.guess_with(side, record, keys);
+        let must_queue = !self.queue.is_empty()
+            && (has_guessed || self.half(side).held > 0 || self.is_application(side, record.kind));
         if must_queue {
             self.hold(side, Held::of(record));
         } else if let Err(need) = self.process(side, record, keys, out) {
@@ -228,7 +242,12 @@ impl Core {
 
     /// True when order between the two sides matters for this record: requests go out before their responses.
     fn is_application(&mut self, side: Side, kind: u8) -> bool {
-        kind == content::APPLICATION_DATA && (self.half(side).epoch != Epoch::Handshake || !self.handshake.is_tls13())
+        let is_tls13 = self.handshake.is_tls13();
+        let is_early = self.client.epoch == Epoch::Early;
+        let half = self.half(side);
+        // Behind a hole it may be anything, but early data must wait for what the server says.
+        let is_handshake = is_tls13 && half.epoch == Epoch::Handshake && (is_early || !half.has_hole());
+        kind == content::APPLICATION_DATA && !is_handshake
     }
 
     /// What becomes of one record; an error says what it must wait for.
@@ -252,21 +271,34 @@ impl Core {
             {
                 return Err(Need::Hellos);
             }
+            (None, content::HANDSHAKE) if self.is_legacy_flight(side, record) => {
+                self.fail(Failure::ServerHelloLost, stamp);
+            }
+            (Some(..TLS13), content::HANDSHAKE)
+                if self.half(side).has_hole() && !message::may_begin_with(record.body) =>
+            {
+                // The change of ciphers was lost: this is a Finished.
+                self.half(side).lose_record(stamp);
+            }
             (_, content::HANDSHAKE) => {
                 self.pass(side, record);
                 self.read_messages(side, record.body, record.span, keys);
+                self.has_start = true;
             }
             (_, content::ALERT) if record.body.len() == 2 => {
                 self.pass(side, record);
                 self.read_alert(side, record.body, record.span, out);
             }
-            (None, _) => self.fail(
-                match self.handshake.client_random {
-                    Some(_) => Failure::ServerHelloMissing,
-                    None => Failure::StartMissing,
-                },
-                stamp,
-            ),
+            (None, content::CHANGE_CIPHER_SPEC) => {
+                self.pass(side, record);
+                self.has_start = true;
+                self.half(side).has_changed = true;
+            }
+            (None, content::APPLICATION_DATA) if self.may_guess(keys) => return Err(Need::Hellos),
+            (None, _) => {
+                let failure = self.why_no_hellos(keys);
+                self.fail(failure, stamp);
+            }
             (_, content::CHANGE_CIPHER_SPEC) => {
                 self.pass(side, record);
                 self.change_cipher(side);
@@ -297,13 +329,21 @@ impl Core {
         }
         if side == Side::Client && matches!(self.client.epoch, Epoch::Early | Epoch::Plain) {
             if self.handshake.client_random.is_none() {
-                self.fail(Failure::StartMissing, stamp);
-                return Ok(());
+                return Err(Need::Hellos);
+            }
+            if self.handshake.is_retrying() && self.client.has_hole() {
+                // The second hello was lost.
+                self.handshake.end_retry();
+                self.client.enter_unseen(Epoch::Handshake);
             }
             self.prepare_early(keys)?;
             if self.handshake.is_retrying() {
                 return Ok(());
             }
+        }
+        if side == Side::Server && self.server.epoch == Epoch::Plain && self.handshake.is_tls13() {
+            // The hello behind a HelloRetryRequest was lost.
+            self.server.enter_unseen(Epoch::Handshake);
         }
         if self.half(side).keys.is_none() {
             let epoch = self.half(side).epoch;
@@ -320,12 +360,21 @@ impl Core {
             Side::Client => (&self.handshake, &mut self.client),
             Side::Server => (&self.handshake, &mut self.server),
         };
-        let after = if half.doubt.is_some() { next_keys(handshake, half, side, keys) } else { None };
+        let after = if half.has_hole() { next_keys(handshake, half, side, keys) } else { Vec::new() };
         match half.open(record, after) {
             Some((opened, turn)) => {
                 let source = half.keys.as_ref().map_or(SecretSource::KeyLog, |keys| keys.source);
-                if turn == Turn::Next {
-                    half.epoch = if half.epoch == Epoch::Early { Epoch::Handshake } else { Epoch::Traffic };
+                let is_first = half.number == 1 && half.epoch == Epoch::Handshake;
+                // Before TLS 1.3 the Finished comes first.
+                let is_second = half.number <= 2 && half.epoch == Epoch::Session && half.offset == 0;
+                if is_first || is_second {
+                    // Whatever was lost, application data was not among it.
+                    half.loss = None;
+                }
+                if let Turn::Next(epoch) = turn {
+                    half.epoch = epoch;
+                    // Early data may have waited for this.
+                    self.has_progress = true;
                 }
                 if self.handshake.info.decryption != Decryption::KeyLog {
                     self.handshake.info.decryption = match source {
@@ -532,6 +581,7 @@ impl Core {
         let is_tls13 = self.handshake.is_tls13();
         match step {
             Step::ClientHello if self.client.epoch == Epoch::Plain => {
+                self.client.forget_losses();
                 self.master = None;
                 if self.handshake.early_data_offered {
                     self.client.enter(Epoch::Early);
@@ -542,7 +592,7 @@ impl Core {
             Step::ServerHello => {
                 self.server.enter(Epoch::Handshake);
                 if self.client.epoch == Epoch::Plain {
-                    self.client.enter(Epoch::Handshake);
+                    self.client.enter_unseen(Epoch::Handshake);
                 }
             }
             Step::EndOfEarlyData if self.client.epoch == Epoch::Early => self.client.enter(Epoch::Handshake),
@@ -616,7 +666,6 @@ impl Core {
         if self.failure.is_some() {
             return;
         }
-        self.failure = Some(failure);
         self.note(failure.anomaly(), stamp);
         self.client.is_given_up = true;
         self.server.is_given_up = true;
@@ -625,6 +674,7 @@ impl Core {
         if matches!(self.handshake.info.decryption, Decryption::Pending) {
             self.handshake.info.decryption = Decryption::Failed(failure.to_string());
         }
+        self.failure = Some(failure);
     }
 }
 
@@ -639,15 +689,22 @@ fn generation_after(handshake: &Handshake, keys: &Keys) -> Option<Keys> {
     keys_of(handshake, Found { secret, source: keys.source })
 }
 
-/// The keys that may have come into use among lost records.
-fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> Option<Keys> {
-    let next = match half.epoch {
-        Epoch::Early => Epoch::Handshake,
-        Epoch::Handshake => Epoch::Traffic,
-        Epoch::Traffic => return generation_after(handshake, half.keys.as_ref()?),
-        Epoch::Plain | Epoch::Session => return None,
+/// The keys that may have come into use among lost records, the nearest first.
+fn next_keys(handshake: &Handshake, half: &Half, side: Side, keys: &KeyLog) -> Vec<(Epoch, Keys)> {
+    let next: &[Epoch] = match half.epoch {
+        Epoch::Early => &[Epoch::Handshake, Epoch::Traffic],
+        Epoch::Handshake => &[Epoch::Traffic],
+        Epoch::Traffic => {
+            let next = half.keys.as_ref().and_then(|keys| generation_after(handshake, keys));
+            return next.into_iter().map(|keys| (Epoch::Traffic, keys)).collect();
+        }
+        Epoch::Plain | Epoch::Session => &[],
     };
-    keys_of(handshake, keys.secret(handshake.client_random.as_ref()?, next.label(side))?)
+    let found = next.iter().filter_map(|&epoch| {
+        let secret = keys.secret(handshake.client_random.as_ref()?, epoch.label(side))?;
+        Some((epoch, keys_of(handshake, secret)?))
+    });
+    found.collect()
 }
 
 /// Offset in the TCP stream behind a record.

@@ -8,33 +8,61 @@ use super::keylog::Random;
 use super::suite::Suite;
 
 /// Why a session could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     StartMissing,
+    ClientHelloMissing,
     ServerHelloMissing,
+    /// The same, where TLS 1.3 is out of the question.
+    ServerHelloLost,
+    OneDirection {
+        missing: &'static str,
+    },
+    AnsweredInClear {
+        line: String,
+    },
     HandshakeUnfinished,
-    NoKeys { random: Random },
-    SomeKeys { random: Random, missing: &'static str },
+    NoKeys {
+        random: Random,
+    },
+    SomeKeys {
+        random: Random,
+        missing: &'static str,
+    },
     WrongKeys,
-    SuiteUnknown { number: u16 },
-    SuiteUnsupported { suite: Suite },
-    VersionUnsupported { version: u16 },
+    SuiteUnknown {
+        number: u16,
+    },
+    SuiteUnsupported {
+        suite: Suite,
+    },
+    VersionUnsupported {
+        version: u16,
+    },
     Compressed,
-    Refused { by: &'static str, alert: u8 },
+    Refused {
+        by: &'static str,
+        alert: u8,
+    },
 }
 
 impl Failure {
     /// The kind of anomaly this is.
-    pub(crate) fn anomaly(self) -> AnomalyKind {
+    pub(crate) fn anomaly(&self) -> AnomalyKind {
         match self {
-            Self::StartMissing | Self::ServerHelloMissing | Self::HandshakeUnfinished => AnomalyKind::StartMissing,
+            Self::StartMissing
+            | Self::ClientHelloMissing
+            | Self::ServerHelloMissing
+            | Self::ServerHelloLost
+            | Self::OneDirection { .. }
+            | Self::HandshakeUnfinished => AnomalyKind::StartMissing,
             Self::NoKeys { .. } | Self::SomeKeys { .. } => AnomalyKind::KeysMissing,
             Self::WrongKeys => AnomalyKind::DecryptFailed,
             Self::SuiteUnknown { .. }
             | Self::SuiteUnsupported { .. }
             | Self::VersionUnsupported { .. }
             | Self::Compressed => AnomalyKind::CipherUnsupported,
-            Self::Refused { .. } => AnomalyKind::StreamError,
+            Self::Refused { .. } | Self::AnsweredInClear { .. } => AnomalyKind::StreamError,
         }
     }
 }
@@ -45,9 +73,21 @@ impl fmt::Display for Failure {
             Self::StartMissing => f.write_str(
                 "The capture starts after the TLS handshake of this connection; without it no secret can be matched to it",
             ),
-            Self::ServerHelloMissing => f.write_str(
-                "The server's part of the TLS handshake is not in the capture, so the cipher of this connection is unknown",
+            Self::ClientHelloMissing => f.write_str(
+                "The ClientHello is not in the capture, and none of the secrets at hand opens this TLS connection",
             ),
+            Self::ServerHelloMissing => f.write_str(
+                "The ServerHello is not in the capture, and no secrets at hand tell the cipher of this TLS connection",
+            ),
+            Self::ServerHelloLost => f.write_str(
+                "The ServerHello is not in the capture; TLS 1.2 keys cannot be made without its random",
+            ),
+            Self::OneDirection { missing } => {
+                write!(f, "One direction only is in the capture: nothing that the {missing} of this TLS connection sent")
+            }
+            Self::AnsweredInClear { line } => {
+                write!(f, "The server answered the ClientHello in cleartext HTTP: {line}")
+            }
             Self::HandshakeUnfinished => f.write_str("The TLS handshake of this connection was not finished"),
             Self::NoKeys { random } => {
                 f.write_str("Neither the key log nor the capture has secrets for this TLS connection (client random ")?;

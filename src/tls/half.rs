@@ -82,6 +82,10 @@ pub(crate) struct Half {
     /// Number of the next record under the current keys.
     pub number: u64,
     pub doubt: Option<Doubt>,
+    /// A message that was lost may have changed the keys.
+    pub may_turn: bool,
+    /// A plain ChangeCipherSpec was seen.
+    pub has_changed: bool,
     pub loss: Option<Loss>,
     /// Offset in the TCP stream behind the last record that was read.
     pub next_offset: Option<u64>,
@@ -127,6 +131,8 @@ impl Half {
             messages: MessageReader::new(limits, budget),
             number: 0,
             doubt: None,
+            may_turn: false,
+            has_changed: false,
             loss: None,
             next_offset: None,
             offset: 0,
@@ -150,7 +156,29 @@ impl Half {
         self.keys = None;
         self.number = 0;
         self.doubt = None;
+        self.may_turn = false;
         self.failures = 0;
+    }
+
+    /// Other keys protect what follows, perhaps since before what was lost: the side itself did not say so.
+    pub(crate) fn enter_unseen(&mut self, epoch: Epoch) {
+        let (doubt, may_turn) = (self.doubt.map(|doubt| Doubt { at_least: 0, ..doubt }), self.may_turn);
+        self.enter(epoch);
+        self.doubt = doubt;
+        self.may_turn = may_turn;
+    }
+
+    /// A message begins the handshake: what was lost before it means nothing any more.
+    pub(crate) fn forget_losses(&mut self) {
+        self.number = 0;
+        self.doubt = None;
+        self.may_turn = false;
+        self.loss = None;
+    }
+
+    /// True when something was lost since the last record that was read.
+    pub(crate) fn has_hole(&self) -> bool {
+        self.doubt.is_some() || self.may_turn
     }
 
     /// True when the records carry, or may carry, application data.
@@ -161,6 +189,7 @@ impl Half {
     /// One record is lost, no more and no less.
     pub(crate) fn lose_record(&mut self, stamp: Stamp) {
         self.number = self.number.wrapping_add(1);
+        self.may_turn = true;
         let loss = self.loss.get_or_insert(Loss { stamp, counted: 0, is_measured: true });
         loss.counted += 1;
         self.messages.reset();
@@ -177,12 +206,13 @@ impl Half {
         let doubt = self.doubt.get_or_insert_default();
         doubt.at_least = (doubt.at_least + more.at_least).min(AHEAD_MAX);
         doubt.at_most = doubt.at_most.saturating_add(more.at_most).min(AHEAD_MAX).max(doubt.at_least);
+        self.may_turn = true;
         self.messages.reset();
     }
 
-    /// Decrypts a record with the keys in use; `next` are those that may have come into use among lost records.
-    /// Gives the content and the number of records that turned out to be lost.
-    pub(crate) fn open(&mut self, record: &mut Record<'_>, next: Option<Keys>) -> Option<(Opened, Turn)> {
+    /// Decrypts a record with the keys in use; `next` are those that may have come into use among lost records, the
+    /// nearest first. Gives the content and the number of records that turned out to be lost.
+    pub(crate) fn open(&mut self, record: &mut Record<'_>, next: Vec<(Epoch, Keys)>) -> Option<(Opened, Turn)> {
         let keys = self.keys.as_mut()?;
         keys.opener.begin_record();
         self.allowance = self.allowance.saturating_add(record.body.len() as u64 * TRIES_PER_BYTE).min(4 * TRIES);
@@ -208,9 +238,7 @@ impl Half {
                 return Some((opened, Turn::Same { lost: ahead }));
             }
         }
-        if doubt.at_most > 0
-            && let Some(mut keys) = next
-        {
+        for (epoch, mut keys) in next {
             for number in 0..=doubt.at_most {
                 if !afford(number) {
                     break;
@@ -218,7 +246,7 @@ impl Half {
                 if let Ok(opened) = keys.opener.open(number, record) {
                     self.keys = Some(keys);
                     self.found(number);
-                    return Some((opened, Turn::Next));
+                    return Some((opened, Turn::Next(epoch)));
                 }
             }
         }
@@ -233,6 +261,7 @@ impl Half {
     fn found(&mut self, number: u64) {
         self.number = number.wrapping_add(1);
         self.doubt = None;
+        self.may_turn = false;
         self.failures = 0;
         self.has_opened = true;
         self.is_passing_early = false;
@@ -244,6 +273,6 @@ impl Half {
 pub(crate) enum Turn {
     /// They did, after so many lost records that had not been counted.
     Same { lost: u64 },
-    /// The next ones did: the change lies among what was lost.
-    Next,
+    /// Later ones did: the change lies among what was lost.
+    Next(Epoch),
 }

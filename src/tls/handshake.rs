@@ -78,6 +78,9 @@ pub struct Handshake {
     pub encrypt_then_mac: bool,
     /// True when the master secret is bound to the whole handshake (RFC 7627).
     pub extended_master_secret: bool,
+    /// True when the hello seen may hide another one, by whose random the key log knows the session
+    /// ([RFC 9849](https://www.rfc-editor.org/rfc/rfc9849)).
+    pub(crate) is_veiled: bool,
     /// True when the client offered early data in its last hello.
     pub early_data_offered: bool,
     /// The first suite the client offered together with a pre-shared key, which its early data uses.
@@ -122,6 +125,7 @@ impl Handshake {
             suite: None,
             encrypt_then_mac: false,
             extended_master_secret: false,
+            is_veiled: false,
             early_data_offered: false,
             offered_suites: Vec::new(),
             extensions_seen: false,
@@ -146,6 +150,25 @@ impl Handshake {
     /// True while the server's wish for another hello is not fulfilled.
     pub fn is_retrying(&self) -> bool {
         self.retry_seen
+    }
+
+    /// The client's second hello was lost.
+    pub(crate) fn end_retry(&mut self) {
+        self.retry_seen = false;
+    }
+
+    /// True unless the client's hello is known to offer only versions before TLS 1.3.
+    pub(crate) fn may_be_tls13(&self) -> bool {
+        let is_tls13 = |&number: &u16| Suite::of(number).is_some_and(|suite| suite.key_exchange == KeyExchange::Tls13);
+        self.offered_suites.is_empty() || self.offered_suites.iter().any(is_tls13)
+    }
+
+    /// A secret opened a record of this session, which says what a lost ServerHello of TLS 1.3 had said.
+    pub(crate) fn suppose(&mut self, client_random: Random, suite: Suite) {
+        self.client_random = Some(client_random);
+        self.info.version = Some(TLS13);
+        self.info.cipher_suite = Some(suite.number);
+        self.suite = Some(suite);
     }
 
     /// Hash of the key derivation before TLS 1.3.
@@ -246,6 +269,7 @@ impl Handshake {
     fn note_client_hello(&mut self, message: &Message<'_>) -> Result<Step, Malformed> {
         let hello = ClientHello::read(message.body)?;
         self.early_data_offered = hello.extensions.has(extension::EARLY_DATA);
+        self.is_veiled = hello.extensions.has(extension::ENCRYPTED_CLIENT_HELLO);
         self.client_random = Some(*hello.random);
         self.session_id = hello.session_id.to_vec();
         self.pre_masters.clear();
@@ -268,6 +292,20 @@ impl Handshake {
             info.ja4 = Some(fingerprint::ja4(&hello, self.carrier));
         }
         Ok(Step::ClientHello)
+    }
+
+    /// The beginning of the body of a ClientHello whose end is lost. It makes no fingerprint.
+    pub(crate) fn note_torn_hello(&mut self, body: &[u8], span: Span) -> Result<(), Malformed> {
+        let hello = ClientHello::read_torn(body)?;
+        self.early_data_offered = hello.extensions.has(extension::EARLY_DATA);
+        self.is_veiled = hello.extensions.has(extension::ENCRYPTED_CLIENT_HELLO);
+        self.client_random = Some(*hello.random);
+        self.session_id = hello.session_id.to_vec();
+        self.offered_suites = hello.suites().take(SUITES_KEPT).collect();
+        self.info.start.get_or_insert(span.first);
+        self.info.sni = hello.server_name().map(str::to_ascii_lowercase);
+        self.info.alpn_offered = hello.alpn().take(ALPN_KEPT).map(shown).collect();
+        Ok(())
     }
 
     /// A ClientHello in the shape of SSL 2.0 without its two length bytes; its challenge stands for the random bytes

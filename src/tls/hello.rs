@@ -18,6 +18,7 @@ pub mod extension {
     pub const SUPPORTED_VERSIONS: u16 = 43;
     pub const KEY_SHARE: u16 = 51;
     pub const QUIC_TRANSPORT_PARAMETERS: u16 = 57;
+    pub const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 }
 
 /// The extensions of a message: a walk that ends at the first broken one.
@@ -93,6 +94,19 @@ impl<'a> ClientHello<'a> {
         let cipher_suites = vector16(&mut reader)?;
         let _compression = vector8(&mut reader)?;
         Ok(Self { legacy_version, random, session_id, cipher_suites, extensions: Extensions::read(&mut reader)? })
+    }
+
+    /// Reads the beginning of the body of a message whose end is lost: its random at least.
+    pub(crate) fn read_torn(body: &'a [u8]) -> Result<Self, Short> {
+        let mut reader = Reader::new(body);
+        let legacy_version = reader.u16()?;
+        let random = reader.take(32)?.first_chunk().ok_or(Short)?;
+        let session_id = vector8(&mut reader).unwrap_or_default();
+        let cipher_suites = vector16(&mut reader).unwrap_or_default();
+        let _compression = vector8(&mut reader).unwrap_or_default();
+        let _len = reader.u16().unwrap_or_default();
+        let extensions = if cipher_suites.is_empty() { Extensions::default() } else { Extensions(reader.rest()) };
+        Ok(Self { legacy_version, random, session_id, cipher_suites, extensions })
     }
 
     /// The server name, when it is one that can be shown.

@@ -64,6 +64,14 @@ impl Queue {
         Some((side, held))
     }
 
+    /// The records of one side, in their order: kind, version and body.
+    pub(crate) fn records(&self, of: Side) -> impl Iterator<Item = (u8, u16, &[u8])> {
+        self.items.iter().filter_map(move |(side, held)| match held {
+            Held::Record { kind, version, body, .. } if *side == of => Some((*kind, *version, body.as_slice())),
+            _ => None,
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

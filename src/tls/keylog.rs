@@ -4,7 +4,7 @@
 //! ([draft-ietf-tls-keylogfile](https://datatracker.ietf.org/doc/draft-ietf-tls-keylogfile/)).
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +73,9 @@ pub struct Found {
     /// Who gave it.
     pub source: SecretSource,
 }
+
+/// Secrets that one session has at most.
+const LABELS: usize = 8;
 
 /// What became of the lines of a key log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -256,6 +259,25 @@ impl KeyLog {
         ];
         let store = self.read();
         ALL.iter().any(|&label| store.by_random.contains_key(&(*client_random, label)))
+    }
+
+    /// Client randoms of sessions that have a secret for one of these purposes, those told of last first; `most` of them
+    /// at most.
+    pub(crate) fn sessions(&self, labels: &[Label], most: usize) -> Vec<Random> {
+        let store = self.read();
+        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        for name in store.order.iter().rev().take(most.saturating_mul(LABELS)) {
+            if found.len() >= most {
+                break;
+            }
+            if let Name::Random(random, label) = name
+                && labels.contains(label)
+                && seen.insert(random)
+            {
+                found.push(*random);
+            }
+        }
+        found
     }
 
     /// The master secret of a session id.

@@ -4,7 +4,7 @@ use crate::tcp::Side;
 
 use super::cipher::Opener;
 use super::handshake::Handshake;
-use super::keylog::{Found, KeyLog, Label, SecretSource};
+use super::keylog::{Found, KeyLog, Label, Random, SecretSource};
 use super::schedule::prf;
 use super::secret::Secret;
 
@@ -57,9 +57,14 @@ fn from_pre_master(handshake: &Handshake, secret: &[u8], source: SecretSource) -
 /// | client MAC key | server MAC key | client key | server key | client IV | server IV |
 /// ```
 pub(crate) fn opener(handshake: &Handshake, master: &Secret, side: Side) -> Option<Opener> {
+    opener_of(handshake, handshake.client_random.as_ref()?, master, side)
+}
+
+/// The same for a ClientHello of which only the key log knows.
+pub(crate) fn opener_of(handshake: &Handshake, client: &Random, master: &Secret, side: Side) -> Option<Opener> {
     let suite = handshake.suite?;
     let cipher = suite.cipher?;
-    let (client, server) = (handshake.client_random.as_ref()?, handshake.server_random.as_ref()?);
+    let server = handshake.server_random.as_ref()?;
     let lens = [cipher.mac_len(), cipher.key_len(), cipher.fixed_iv_len(handshake.info.version?)];
     let mut block = zeroize::Zeroizing::new(vec![0; 2 * lens.iter().sum::<usize>()]);
     prf(handshake.prf_hash()?, master.as_bytes(), b"key expansion", &[server, client], &mut block);

@@ -32,9 +32,12 @@ pub mod kind {
     pub const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub const CERTIFICATE: u8 = 11;
     pub const SERVER_KEY_EXCHANGE: u8 = 12;
+    pub const CERTIFICATE_REQUEST: u8 = 13;
     pub const SERVER_HELLO_DONE: u8 = 14;
+    pub const CERTIFICATE_VERIFY: u8 = 15;
     pub const CLIENT_KEY_EXCHANGE: u8 = 16;
     pub const FINISHED: u8 = 20;
+    pub const CERTIFICATE_STATUS: u8 = 22;
     pub const KEY_UPDATE: u8 = 24;
     pub const COMPRESSED_CERTIFICATE: u8 = 25;
     pub const MAX: u8 = 25;
@@ -131,6 +134,27 @@ impl MessageReader {
         self.partial = Vec::new();
         self.lease.set(0);
         self.skip = 0;
+    }
+}
+
+/// False when these bytes, the body of a plain record, are no messages: one that was encrypted unseen looks like that.
+pub(crate) fn may_begin_with(mut body: &[u8]) -> bool {
+    const HELLO_VERIFY_REQUEST: u8 = 3;
+    /// What may go on in the next record.
+    const LONG: usize = 1 << 18;
+    loop {
+        let Some(&[kind, a, b, c]) = body.first_chunk::<HEADER>() else { return body.is_empty() };
+        let len = u32::from_be_bytes([0, a, b, c]) as usize;
+        let is_known = match kind {
+            kind::HELLO_REQUEST => len == 0 && body.len() == HEADER,
+            HELLO_VERIFY_REQUEST | 6 | 7 | 9 | 10 | 17..=19 => false,
+            _ => kind <= kind::MAX,
+        };
+        match body.get(HEADER + len..) {
+            _ if !is_known => return false,
+            Some(rest) => body = rest,
+            None => return len < LONG && kind != kind::FINISHED,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod failure;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod guess;
 mod half;
 pub mod handshake;
 pub mod hello;

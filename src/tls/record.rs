@@ -50,6 +50,8 @@ pub(crate) enum Piece<'a> {
     Record(Record<'a>),
     /// A whole record whose body nobody wanted.
     Skipped { stamp: Stamp },
+    /// The beginning of the body of a plain handshake record whose rest is lost; the loss is told next.
+    Torn { body: &'a [u8], span: Span },
     /// One record was lost in part.
     LostRecord { body: usize, stamp: Stamp },
     /// Lost bytes and perhaps record boundaries among them; `bytes` is 0 when their number is unknown.
@@ -309,6 +311,11 @@ impl RecordReader {
             (skip, _) => Some((skip, skip)),
         };
         let was_counted = self.skip > 0 && !self.is_skip_wanted;
+        if let (0, Some(_), Some((content::HANDSHAKE, ..)), Some(body)) =
+            (self.skip, begun, header(rest), rest.get(HEADER..))
+        {
+            out(Piece::Torn { body, span: self.span(self.at, self.buffer.len()) });
+        }
         self.buffer.clear();
         self.marks.clear();
         self.at = 0;

@@ -14,29 +14,46 @@ use super::record::RecordReader;
 /// their own stamps, once the secrets are there.
 pub struct Session {
     readers: [RecordReader; 2],
+    /// Bytes lost before the first one of each side, until that comes.
+    lost: [Option<u64>; 2],
     core: Core,
 }
 
 impl Session {
     /// A session of which nothing is known.
     pub fn new(limits: &Limits, budget: &Budget) -> Self {
-        Self { readers: [RecordReader::new(budget), RecordReader::new(budget)], core: Core::new(limits, budget) }
+        Self {
+            readers: [RecordReader::new(budget), RecordReader::new(budget)],
+            lost: [Some(0); 2],
+            core: Core::new(limits, budget),
+        }
     }
 
     /// Takes one event of the TCP stream. What goes to `out` is told with the side that TLS knows it by: the client is who
     /// sent the ClientHello.
     pub fn push(&mut self, side: Side, event: StreamEvent<'_>, keys: &KeyLog, out: Sink<'_>) {
         let [client, server] = &mut self.readers;
-        let reader = if side == Side::Client { client } else { server };
+        let [client_lost, server_lost] = &mut self.lost;
+        let (reader, lost) = if side == Side::Client { (client, client_lost) } else { (server, server_lost) };
         let core = &mut self.core;
         match event {
             StreamEvent::Data(chunk) => {
+                if let Some(lost) = lost.take() {
+                    core.hear(side, chunk.data, chunk.span.first);
+                    // A stream whose first byte nobody knows does not begin at 0.
+                    if lost > 0 && chunk.offset == lost {
+                        core.miss_start();
+                    }
+                }
                 let wants_bodies = core.wants_bodies(side, keys);
                 reader.push(chunk, wants_bodies, &mut |piece| {
                     core.take_piece(side, piece, keys, out);
                 });
             }
             StreamEvent::Gap { len, stamp } => {
+                if let Some(lost) = lost {
+                    *lost = lost.saturating_add(len);
+                }
                 reader.gap(len, stamp, &mut |piece| core.take_piece(side, piece, keys, out));
             }
             StreamEvent::Fin(stamp) => core.take_fin(side, stamp, out),

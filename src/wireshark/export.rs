@@ -10,7 +10,7 @@ use super::reread::Reader;
 use super::window::{self, Progress};
 use super::{report, tap};
 use crate::base::Limits;
-use crate::capture::{SecretsKind, secrets_ahead};
+use crate::capture::{Dropped, SecretsKind, secrets_ahead};
 use crate::engine::Options;
 use crate::run::{Output, RunError, Session, Target};
 use crate::tls::{KeyLog, SecretSource};
@@ -102,10 +102,11 @@ fn export(host: &'static Host, wish: Wish) -> Result<String, Failure> {
     let mut options = wish.options;
     options.har.only_selected = wish.which != Which::All;
     let output = Output::open(&wish.target, std::slice::from_ref(&loaded.path))?;
-    let keys = keys(&loaded.path, wish.key_log.as_deref())?;
+    let (keys, dropped) = keys(&loaded.path, wish.key_log.as_deref())?;
     // SAFETY: the flag stands in a structure that lives as long as Wireshark.
     let mut progress = unsafe { Progress::new(host, "Exporting", loaded.stop) };
-    let (session, fault) = read(host, &loaded, &options, keys, &mut |part| progress.goes_on(part, "Exporting"))?;
+    let (mut session, fault) = read(host, &loaded, &options, keys, &mut |part| progress.goes_on(part, "Exporting"))?;
+    session.tell_dropped(dropped);
     let mut watched = Watched { output, progress: &mut progress, is_stopped: false };
     let outcome = match session.finish(&mut watched) {
         Ok(outcome) => outcome,
@@ -122,8 +123,9 @@ pub(super) fn to_memory(host: &'static Host, loaded: &Loaded, options: &Options)
         Failure::Stopped => "stopped".to_owned(),
         Failure::Message(message) => message,
     };
-    let keys = keys(&loaded.path, super::prefs::key_log(host).as_deref()).map_err(words)?;
-    let (session, _) = read(host, loaded, options, keys, &mut |_| true).map_err(words)?;
+    let (keys, dropped) = keys(&loaded.path, super::prefs::key_log(host).as_deref()).map_err(words)?;
+    let (mut session, _) = read(host, loaded, options, keys, &mut |_| true).map_err(words)?;
+    session.tell_dropped(dropped);
     let mut har = Vec::new();
     let outcome = session.finish(&mut har).map_err(|error| error.to_string())?;
     Ok((har, format!("{} entries", outcome.summary.entries)))
@@ -159,20 +161,21 @@ fn read(
 }
 
 /// What packets are decrypted with: the key log, and secrets that stand behind the packets they serve. libwiretap brings the
-/// others.
-fn keys(capture: &Path, key_log: Option<&Path>) -> Result<KeyLog, Failure> {
+/// others. Beside it what interfaces dropped, which it keeps to itself.
+fn keys(capture: &Path, key_log: Option<&Path>) -> Result<(KeyLog, Dropped), Failure> {
     let keys = KeyLog::new(&Limits::default());
     if let Some(path) = key_log {
         let text =
             std::fs::read(path).map_err(|error| Failure::from(RunError::Secrets { path: path.to_owned(), error }))?;
         keys.parse(&zeroize::Zeroizing::new(text), SecretSource::KeyLog);
     }
-    let _ = secrets_ahead(capture, &Limits::default(), &mut |secrets| {
+    // What cannot be read now has been told of by libwiretap.
+    let dropped = secrets_ahead(capture, &Limits::default(), &mut |secrets| {
         if secrets.kind == SecretsKind::TlsKeyLog {
             keys.parse(secrets.data, SecretSource::InCapture);
         }
     });
-    Ok(keys)
+    Ok((keys, dropped.unwrap_or_default()))
 }
 
 /// An output that shows progress, and takes no more once the user stopped.

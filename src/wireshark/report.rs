@@ -28,6 +28,10 @@ pub(super) fn text(outcome: &Outcome, target: &Target, fault: Option<&str>) -> S
     if let Some(fault) = fault {
         line(&format!("The capture could not be read to its end: {fault}"));
     }
+    if let Some(losses) = summary.losses(&outcome.dropped) {
+        line("");
+        line(&format!("Incomplete: {losses}"));
+    }
     list(&mut line, "By version", &summary.versions);
     let statuses = summary.statuses.iter().map(|(class, count)| match class {
         0 => ("no response".to_owned(), *count),
@@ -56,7 +60,9 @@ pub(super) fn text(outcome: &Outcome, target: &Target, fault: Option<&str>) -> S
     list(&mut line, "Frames of link types that are not read", &unsupported.collect());
     let mut anomalies = BTreeMap::new();
     for seen in summary.anomalies.sorted().into_iter().chain(seen.anomalies.sorted()) {
-        *anomalies.entry(seen.kind.text().to_owned()).or_insert(0) += seen.count;
+        let text = seen.kind.text();
+        let text = if seen.bytes > 0 { format!("{text} ({} bytes)", seen.bytes) } else { text.to_owned() };
+        *anomalies.entry(text).or_insert(0) += seen.count;
     }
     list(&mut line, "Anomalies", &anomalies);
     text

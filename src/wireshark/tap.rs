@@ -11,6 +11,8 @@ use std::ptr::null_mut;
 use super::guard::{Part, guard, quietly};
 use super::host::{Host, Ptr, StatTapUi, TapPlugin, field, from_host, text};
 use super::{export, loaded, packet, prefs, secrets};
+use crate::base::Limits;
+use crate::capture::secrets_ahead;
 use crate::engine::Options;
 use crate::run::{Output, RunError, Session, Target};
 
@@ -223,7 +225,10 @@ impl Tap {
     fn write(&mut self) -> Result<(), String> {
         let Some(output) = self.output.take() else { return Ok(()) };
         self.session();
-        let Some(session) = self.session.take() else { return Ok(()) };
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        // Statistics of interfaces stand behind the packets, and are not handed to taps.
+        let dropped = self.capture.as_deref().map(|path| secrets_ahead(path, &Limits::default(), &mut |_| {}));
+        session.tell_dropped(dropped.and_then(Result::ok).unwrap_or_default());
         match session.write(output) {
             Err(error) if !error.is_closed_pipe() => Err(format!("-z har: {error}")),
             _ => Ok(()),

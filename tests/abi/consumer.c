@@ -232,6 +232,7 @@ static void frames(const struct bytes *capture, const char *name, const char *fo
     CHECK(file.length == har.length && !memcmp(file.data, har.data, har.length));
     CHECK(early.length > 0 && early.length <= har.length);
     CHECK(strstr(harshark_summary(session), "\"finished\":true"));
+    CHECK(strstr(harshark_summary(session), "\"dropped\":{") && strstr(harshark_summary(session), "\"missing\":{\"bytes\":"));
     CHECK(told.phases == (HARSHARK_READING | HARSHARK_WRITING) && told.calls >= 4);
 
     /* Cancelled while writing: the file stays as it was. */

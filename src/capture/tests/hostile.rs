@@ -10,7 +10,7 @@ fn samples() -> Vec<Vec<u8>> {
         let data = vec![turn as u8; turn as usize * 5];
         pcap.record(turn, turn, 100, &data);
         let options: &[super::build::Opt<'_>] = if turn % 3 == 0 { &[(1, b"why"), (2, &[0; 4])] } else { &[] };
-        pcapng.packet(0, u64::from(turn), 100, &data, options).simple(3, b"abc").old_packet(0, 9, &data);
+        pcapng.packet(0, u64::from(turn), 100, &data, options).simple(3, b"abc").old_packet(0, 1, 9, &data);
         if turn == 10 {
             pcapng.section(Big).interface(101, 4, &[(13, &[4])]);
         }

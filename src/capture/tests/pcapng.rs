@@ -8,7 +8,7 @@ fn sections_and_interfaces_of_both_byte_orders() {
         let mut build = Build::new(one);
         build.section(one).interface(1, 0, &[]).interface(113, 3, &[(9, &[9]), (2, b"eth1")]);
         build.packet(1, 5, 4, b"abc", &[]).packet(0, 6, 4, b"abcd", &[(1, b"first\0"), (1, b"second")]);
-        build.old_packet(1, 7, b"xyz");
+        build.old_packet(1, u16::MAX, 7, b"xyz");
         build
             .section(two)
             .interface(101, 2, &[(14, &[])])
@@ -136,6 +136,73 @@ fn broken_framing_ends_the_reading() {
         assert!(facts.damage[0].what.contains(what), "{}", facts.damage[0]);
         assert_eq!((facts.damages, facts.damage[0].offset), (1, at));
     }
+}
+
+type Counts = Vec<(&'static str, u64)>;
+
+/// The counts of a capture by name, read whole and looked at from afar.
+fn dropped(build: &Build) -> (Counts, Counts) {
+    let (_, facts) = read(&build.bytes);
+    assert_eq!(facts.damages, 0);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &build.bytes).unwrap();
+    let ahead = secrets_ahead(file.path(), &Limits::default(), &mut |_| {}).unwrap();
+    (facts.dropped.counts().collect(), ahead.counts().collect())
+}
+
+fn eight(order: crate::capture::order::Order, count: u64) -> Vec<u8> {
+    let mut build = Build::new(order);
+    build.u64(count).bytes.clone()
+}
+
+#[test]
+fn the_last_statistics_of_each_interface_and_section_add_up() {
+    for (one, two) in [(Little, Big), (Big, Little)] {
+        let mut build = Build::new(one);
+        let count = |count| eight(one, count);
+        build.section(one).interface(1, 0, &[]).interface(1, 0, &[]);
+        assert_eq!(dropped(&build).0, [], "nobody counted");
+        build.statistics(0, &[(4, &count(90)), (5, &count(3))]).packet(0, 1, 1, b"a", &[]);
+        build.statistics(1, &[(5, &count(100)), (6, &count(50)), (7, &count(10)), (8, &count(38))]);
+        // Later ones hold what earlier ones did; what they do not say again stays known.
+        build.statistics(0, &[(5, &count(7))]).statistics(1, &[(7, &count(11))]);
+        let first = [("packets", 119), ("interface", 107), ("kernel", 11), ("writer", 1)];
+        assert_eq!(dropped(&build), (first.to_vec(), first.to_vec()));
+        build.section(two).interface(1, 0, &[]).statistics(0, &[(2, b"when"), (7, &eight(two, 1000))]);
+        let both = [("packets", 1119), ("interface", 107), ("kernel", 1011), ("writer", 1)];
+        assert_eq!(dropped(&build), (both.to_vec(), both.to_vec()));
+    }
+}
+
+#[test]
+fn packets_say_what_was_dropped_before_them() {
+    let mut build = Build::new(Little);
+    let count = |count| eight(Little, count);
+    build.section(Little).interface(1, 0, &[]).interface(1, 0, &[]);
+    build.packet(0, 1, 1, b"a", &[(1, b"text"), (4, &count(5))]).packet(0, 2, 1, b"b", &[(4, &count(2))]);
+    build.old_packet(1, u16::MAX, 3, b"c").old_packet(1, 4, 4, b"d");
+    let between = [("packets", 11), ("betweenPackets", 11)];
+    assert_eq!(dropped(&build), (between.to_vec(), vec![]));
+    // The same packets, counted at the end: interface 0 dropped 9 of which 7 were told, interface 1 has told more.
+    build.statistics(0, &[(5, &count(9))]).statistics(1, &[(5, &count(1))]);
+    let told = [("packets", 13), ("interface", 10), ("betweenPackets", 11)];
+    assert_eq!(dropped(&build).0, told);
+}
+
+#[test]
+fn damaged_statistics_cost_only_themselves() {
+    let mut build = Build::new(Little);
+    let count = |count| eight(Little, count);
+    build.section(Little).interface(1, 0, &[]);
+    // Of an interface that there is not, too short, of a wrong length, and one that runs over behind a good one.
+    build.statistics(7, &[(5, &count(1))]).block(5, b"").block(5, &[0; 12]).statistics(0, &[(7, b"four")]);
+    let mut lie = Build::new(Little);
+    lie.u32(0).u64(0).u16(5).u16(8).u64(6).u16(7).u16(800).u64(9);
+    build.block(5, &lie.bytes).packet(0, 1, 1, b"a", &[(4, b"four")]);
+    assert_eq!(dropped(&build).0, [("packets", 6), ("interface", 6)]);
+    // Sums of nonsense stay where they are.
+    build.interface(1, 0, &[]).statistics(1, &[(5, &count(u64::MAX)), (6, &count(1)), (8, &count(u64::MAX))]);
+    assert_eq!(dropped(&build).0, [("packets", u64::MAX), ("interface", u64::MAX), ("writer", 0)]);
 }
 
 #[test]

@@ -28,6 +28,30 @@ pub enum Piece {
     NotChunked,
 }
 
+/// True when a segment is made of whole chunks, as servers send them that write one part after another. Content seldom is.
+fn are_chunks(segment: &[u8]) -> bool {
+    // Digits that the largest chunk of a segment may have.
+    const DIGITS: usize = 8;
+    let mut rest = segment.strip_prefix(b"\r\n").unwrap_or(segment);
+    while let Some(end) = memchr::memmem::find(rest.get(..64).unwrap_or(rest), b"\r\n") {
+        let line = &rest[..end];
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_size = (1..=DIGITS).contains(&digits) && matches!(line.get(digits), None | Some(b';' | b' '));
+        let size = std::str::from_utf8(&line[..digits]).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let Some(size) = size.filter(|_| is_size) else { return false };
+        let behind = &rest[end + 2..];
+        if size == 0 {
+            return behind.starts_with(b"\r\n");
+        }
+        match behind.get(size..).and_then(|behind| behind.strip_prefix(b"\r\n")) {
+            Some(behind) if behind.is_empty() => return true,
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    false
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// Before the first digit of a size.
@@ -42,6 +66,8 @@ enum At {
     AfterContent,
     /// Behind the last chunk.
     Trailers,
+    /// Behind missing bytes.
+    Lost,
 }
 
 /// Decoder of the chunked coding.
@@ -53,6 +79,8 @@ pub struct Chunked {
     /// Bytes of extensions of this chunk.
     extension: usize,
     is_first: bool,
+    /// How far its sender had received the other side, when it sent what was read last.
+    pub acked: u64,
     trailers: Vec<u8>,
     lease: Lease,
     blank: BlankLine,
@@ -67,6 +95,7 @@ impl Chunked {
             left: 0,
             extension: 0,
             is_first: true,
+            acked: 0,
             trailers: Vec::new(),
             lease: budget.lease(),
             blank: BlankLine::default(),
@@ -84,6 +113,29 @@ impl Chunked {
         if let Some(left) = self.left() {
             self.advance(len.min(left));
         }
+    }
+
+    /// Bytes are missing, and the end of this chunk is among them.
+    pub fn lose(&mut self) {
+        self.at = At::Lost;
+    }
+
+    /// True while nothing was read behind missing bytes.
+    pub fn is_lost(&self) -> bool {
+        self.at == At::Lost
+    }
+
+    /// Goes on behind missing bytes that held the end of this chunk, when `segment` is made of whole chunks. That it belongs to the
+    /// same body is for the caller to know.
+    pub fn resume(&mut self, segment: &[u8]) -> bool {
+        let is_made_of_chunks = are_chunks(segment);
+        if is_made_of_chunks {
+            self.left = 0;
+            self.extension = 0;
+            self.is_first = false;
+            self.at = At::BeforeSize;
+        }
+        is_made_of_chunks
     }
 
     /// Field lines behind the last chunk, read so far.
@@ -109,6 +161,7 @@ impl Chunked {
                 self.lease.set(self.trailers.capacity());
                 if end.is_some() { Piece::End { used } } else { Piece::Framing { used } }
             }
+            At::Lost => Piece::Malformed,
             _ => self.read_line(data),
         }
     }
@@ -149,5 +202,50 @@ impl Chunked {
             }
         }
         Piece::Framing { used: data.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_goes_on_with_a_segment_of_whole_chunks() {
+        for segment in [
+            "5\r\nhello\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "\r\n1;x=y\r\na\r\n1\r\nb\r\n",
+            "0\r\n\r\n",
+            "00a\r\n0123456789\r\n",
+        ] {
+            let mut chunked = Chunked::new(1000, &Budget::new(1 << 20));
+            chunked.lose();
+            assert!(chunked.is_lost() && chunked.resume(segment.as_bytes()) && !chunked.is_lost(), "{segment:?}");
+            let mut rest = segment.as_bytes();
+            while !rest.is_empty() {
+                match chunked.read(rest) {
+                    Piece::Framing { used } | Piece::Content { len: used } | Piece::End { used } => {
+                        rest = &rest[used..]
+                    }
+                    piece => panic!("{piece:?} of {segment:?}"),
+                }
+            }
+        }
+        let others = [
+            "",
+            "5",
+            "5\r\nhell",
+            "5\r\nhello",
+            "5\r\nhello there\r\n",
+            "data: 5\r\n",
+            "\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "0\r\n",
+        ];
+        for segment in others {
+            let mut chunked = Chunked::new(1000, &Budget::new(1 << 20));
+            chunked.lose();
+            assert!(!chunked.resume(segment.as_bytes()) && chunked.is_lost(), "{segment:?}");
+        }
     }
 }

@@ -28,6 +28,22 @@ impl Connection {
         lacks
     }
 
+    /// Whether content in chunks, if bytes of it are missing, goes on with this segment. It does not when its sender has received more
+    /// requests meanwhile: then it may belong to the response to one of those.
+    pub(super) fn goes_on_behind_hole(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> bool {
+        let is_alone = side == Side::Server && self.waiting.len() == 0;
+        let half = self.half(side);
+        let State::Chunked(chunked) = &mut half.state else { return true };
+        let is_same = chunk.position.acked == chunked.acked;
+        if chunked.is_lost() && !(is_alone && is_same && chunked.resume(chunk.data)) {
+            half.abort(Abort::Lost, chunk.span.first, out);
+            self.lose_step(side, chunk.position.sent, chunk.span.first, out);
+            return false;
+        }
+        chunked.acked = chunk.position.acked;
+        true
+    }
+
     /// Bytes that are no message where one should begin: noted on the exchange that they may be part of, else on the connection.
     pub(super) fn skip_garbage(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) {
         self.half(side).in_step = false;
@@ -70,6 +86,11 @@ impl Connection {
             State::Chunked(chunked) if len > 0 && chunked.left().is_some_and(|left| len <= left) => {
                 chunked.skip(len);
                 half.lost(len, stamp, out);
+            }
+            State::Chunked(chunked) if side == Side::Server => {
+                chunked.lose();
+                half.lost(0, stamp, out);
+                self.lose(side, until);
             }
             State::Length(_) | State::Chunked(_) => {
                 half.lost(0, stamp, out);

@@ -97,6 +97,12 @@ impl Connection {
         heads.chain(held).chain(successor).min()
     }
 
+    /// The side in the middle of whose message head its bytes have come to.
+    pub fn open_head(&self) -> Option<Side> {
+        let [requests, responses] = [&self.requests, &self.responses].map(|half| half.reader.is_holding());
+        if requests { Some(Side::Client) } else { responses.then_some(Side::Server) }
+    }
+
     /// Faults that belong to no exchange.
     pub fn anomalies(&self) -> &Anomalies {
         &self.anomalies
@@ -161,6 +167,9 @@ impl Connection {
     /// Reads on by one piece and says how many bytes it has; 0 only when the state has changed.
     fn step(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> usize {
         if self.half(side).may_lack_content && self.lacks_content(side, chunk, out) {
+            return 0;
+        }
+        if !self.goes_on_behind_hole(side, chunk, out) {
             return 0;
         }
         if matches!(self.half(side).state, State::Unanswered) && self.is_accepted_unseen(chunk) {
@@ -248,7 +257,7 @@ impl Connection {
             if blank > 0 && !is_answer_to_simple {
                 return blank;
             }
-            if side == Side::Client && chunk.data.starts_with(h2::PREFACE) {
+            if side == Side::Client && self.offer.is_none() && chunk.data.starts_with(h2::PREFACE) {
                 self.begin_http2(out);
                 return 0;
             }
@@ -403,6 +412,7 @@ impl Connection {
         let half = self.half(side);
         match half.state {
             State::Head if half.reader.is_holding() => self.cut_head(side, reason, stamp, out),
+            State::Chunked(ref chunked) if chunked.is_lost() => half.abort(Abort::Lost, stamp, out),
             State::Length(_) | State::Chunked(_) => {
                 half.fault(AnomalyKind::BodyCutShort, stamp, out);
                 half.abort(if strict { Abort::Malformed } else { reason }, stamp, out);

@@ -1,11 +1,13 @@
 //! Header blocks: fragments are gathered, decoded, and become sections of messages.
 
-use super::connection::{Block, Core};
-use super::frame::{Fragment, FrameHeader, flag, kind};
+use super::connection::{Block, Chance, Core, Missing, Roles};
+use super::frame::{Fragment, FrameHeader, HEADER_LEN, flag, kind};
+use super::recovery::{Expectation, Expected};
 use crate::base::Span;
 use crate::base::anomaly::AnomalyKind;
 use crate::http::HttpEvent;
 use crate::http::section::Section;
+use crate::http::stream::{Progress, Stream};
 use crate::tcp::Side;
 
 type Sink<'s> = &'s mut dyn FnMut(HttpEvent<'_>);
@@ -33,9 +35,10 @@ impl Core {
             span,
             size: header.size(),
             is_whole: whole && parsed.is_ok(),
+            lacking: parsed.is_ok().then(|| u64::from(header.length).saturating_sub(payload.len() as u64)),
         };
         if header.kind == kind::PUSH_PROMISE && fragment.promised.is_none() {
-            self.directions[side.index()].decoder.lose();
+            self.directions[side.index()].missing = Some(Missing { room: None, chance: Chance::Heads });
             return;
         }
         if header.has(flag::END_HEADERS) {
@@ -43,7 +46,8 @@ impl Core {
         }
         let direction = &mut self.directions[side.index()];
         let is_kept = direction.gather(fragment.block);
-        direction.block = Some(Block { is_whole: block.is_whole && is_kept, ..block });
+        let lacking = block.lacking.filter(|_| is_kept);
+        direction.block = Some(Block { is_whole: block.is_whole && is_kept, lacking, ..block });
     }
 
     pub(super) fn continuation(
@@ -58,7 +62,7 @@ impl Core {
         let direction = &mut self.directions[side.index()];
         let Some(block) = &mut direction.block else {
             // The start of the block is missing.
-            direction.decoder.lose();
+            direction.missing = Some(Missing { room: None, chance: Chance::Heads });
             if !direction.has_lost {
                 self.note(AnomalyKind::FrameMalformed, span.last);
             }
@@ -69,6 +73,10 @@ impl Core {
         let mut gathered = *block;
         // Fragments behind a hole are of no use: fields have no marks to find them by.
         let is_kept = !gathered.is_whole || direction.gather(payload);
+        let lacking = u64::from(header.length).saturating_sub(payload.len() as u64);
+        // Fragments behind a hole are lacking as well.
+        let lacking = if gathered.is_whole { lacking } else { header.length.into() };
+        gathered.lacking = gathered.lacking.filter(|_| is_kept).map(|before| before + lacking);
         gathered.is_whole &= is_kept && whole;
         direction.block = Some(gathered);
         if header.has(flag::END_HEADERS) {
@@ -81,16 +89,51 @@ impl Core {
 
     /// A header block is complete, or as complete as it gets.
     pub(super) fn decode(&mut self, side: Side, block: Block, bytes: &[u8], out: Sink<'_>) {
+        let role = self.role(side);
+        if let Some(missing) = self.directions[side.index()].missing.take() {
+            // This block is itself one that the server may send now; what counts is what it could send then.
+            let now = match role {
+                Side::Client => self.chance(side, Some(&block)),
+                Side::Server if self.directions[side.other().index()].has_lost => Chance::Heads,
+                Side::Server => Chance::Nothing,
+            };
+            let decoder = &mut self.directions[side.index()].decoder;
+            match missing.chance.max(now) {
+                Chance::Nothing => {}
+                Chance::Trailers => decoder.tear(missing.inserts(), false),
+                Chance::Heads => decoder.tear(missing.inserts(), true),
+            }
+        }
+        let is_idle = |stream: &Stream| stream.progress(Side::Server) == Progress::Idle;
+        let head = match role {
+            _ if !block.is_whole || self.roles == Roles::Unknown => Expectation::Anything,
+            _ if block.promised.is_some() => Expectation::Request,
+            Side::Client if !self.streams.contains_key(&block.stream) => Expectation::Request,
+            Side::Server if self.streams.get(&block.stream).is_some_and(is_idle) => Expectation::Response,
+            _ => Expectation::Anything,
+        };
+        let expected = Expected { head, authorities: self.authorities.all() };
         let mut section = Section::new(&self.limits);
-        let decoder = &mut self.directions[side.index()].decoder;
-        let result = decoder.decode(bytes, &mut |field| section.push(field));
+        let direction = &mut self.directions[side.index()];
+        let is_first = direction.decoder.is_untouched();
+        let result = direction.decoder.decode(bytes, &expected, &mut |field| section.push(field));
+        // Whatever is missing before it: the client's first stream comes first.
+        if is_first && result.is_ok() && block.stream == 1 && block.promised.is_none() && section.is_request() {
+            direction.decoder.begin_here();
+        }
+        section.is_recovered = direction.decoder.is_recovered();
+        if result.is_err() && block.is_whole {
+            // After a loss it is more likely that the table is wrong than the sender.
+            section.has_unknown |= direction.has_lost;
+            section.is_malformed |= !direction.has_lost;
+            direction.decoder.lose();
+        }
+        direction.has_trailers |= section.ends_in_trailers();
         if !block.is_whole {
             section.has_unknown = true;
-        } else if result.is_err() {
-            section.is_malformed = true;
-        }
-        if !block.is_whole || result.is_err() {
-            decoder.lose();
+            let missing = direction.missing.get_or_insert_default();
+            missing.chance = Chance::Heads;
+            missing.room = missing.room.and_then(|room| Some(room + block.lacking? + HEADER_LEN as u64));
         }
         if block.promised.is_some() {
             self.settle(side, Side::Server);

@@ -1,12 +1,12 @@
 //! Frames of both directions become events of streams.
 
-use super::frame::{self, FrameHeader, HEADER_TABLE_SIZE, flag, kind};
+use super::frame::{self, FrameHeader, HEADER_LEN, HEADER_TABLE_SIZE, flag, kind};
 use super::framer::{Framer, Piece};
 use super::hpack::Decoder;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Span, Stamp, Timestamp};
-use crate::http::section::SectionLimits;
-use crate::http::stream::Stream;
+use crate::http::section::{Authorities, SectionLimits};
+use crate::http::stream::{Progress, Stream};
 use crate::http::{Abort, HttpEvent, StreamId, StreamPriority};
 use crate::tcp::{Side, StreamEvent};
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +15,9 @@ type Sink<'s> = &'s mut dyn FnMut(HttpEvent<'_>);
 
 /// SETTINGS_MAX_FRAME_SIZE (RFC 9113 §6.5.2).
 const MAX_FRAME_SIZE: u16 = 5;
+
+/// Octets of SETTINGS that set something.
+const SETTINGS_LEN: u64 = HEADER_LEN as u64 + 6;
 
 /// SETTINGS frames that wait for their acknowledgment; of more the oldest is forgotten.
 const UNACKNOWLEDGED: usize = 16;
@@ -51,6 +54,8 @@ pub(super) struct Core {
     pub(super) lease: Lease,
     /// Highest stream of the client, and highest one the server promised.
     pub(super) highest: [u32; 2],
+    /// Authorities that requests named.
+    pub(super) authorities: Authorities,
     /// h2c: the HTTP/1.1 request that is stream 1.
     pub(super) upgraded: Option<StreamId>,
     pub(super) anomalies: Anomalies,
@@ -72,6 +77,45 @@ pub(super) struct Direction {
     pub(super) max_frame: u32,
     /// True when frames of this direction are missing.
     pub(super) has_lost: bool,
+    /// True when messages of this direction end with trailers.
+    pub(super) has_trailers: bool,
+    /// What is missing since the last header block.
+    pub(super) missing: Option<Missing>,
+}
+
+/// Frames that are missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    /// Octets of them, when that is known.
+    pub(super) room: Option<u64>,
+    /// What header blocks may be among them.
+    pub(super) chance: Chance,
+}
+
+/// Header blocks that may be among what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Chance {
+    /// None.
+    #[default]
+    Nothing,
+    /// Trailers, on a connection that had none so far.
+    Trailers,
+    /// Heads of messages, or trailers.
+    Heads,
+}
+
+impl Default for Missing {
+    fn default() -> Self {
+        Self { room: Some(0), chance: Chance::Nothing }
+    }
+}
+
+impl Missing {
+    /// So many entries may have been inserted; `None` when nobody knows.
+    pub(super) fn inserts(self) -> Option<u64> {
+        // A name that is indexed and an empty value are two octets.
+        self.room.map(|room| room.saturating_sub(HEADER_LEN as u64) / 2)
+    }
 }
 
 /// A header block of which fragments are outstanding.
@@ -86,6 +130,8 @@ pub(super) struct Block {
     pub(super) size: u64,
     /// False when bytes are missing: what is here is its start.
     pub(super) is_whole: bool,
+    /// Octets of it that are missing, `None` when nobody knows how many.
+    pub(super) lacking: Option<u64>,
 }
 
 impl Connection {
@@ -102,6 +148,7 @@ impl Connection {
                 streams: BTreeMap::new(),
                 lease: budget.lease(),
                 highest: [0; 2],
+                authorities: Authorities::default(),
                 upgraded: None,
                 anomalies: Anomalies::default(),
             },
@@ -136,6 +183,9 @@ impl Connection {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
+        if matches!(event, StreamEvent::Data(_)) {
+            other.answered(&mut |piece| core.piece(side.other(), piece, out));
+        }
         match event {
             StreamEvent::Data(chunk) => framer.push(chunk, &mut |piece| core.piece(side, piece, out)),
             StreamEvent::Gap { len, stamp } => framer.gap(len, stamp, &mut |piece| core.piece(side, piece, out)),
@@ -190,6 +240,8 @@ impl Direction {
             settings: VecDeque::new(),
             max_frame: frame::DEFAULT_MAX_FRAME,
             has_lost: false,
+            has_trailers: false,
+            missing: None,
         }
     }
 
@@ -237,12 +289,14 @@ impl Core {
         if let Some(block) = direction.block
             && !matches!(piece, Piece::Frame { header, .. } if header.kind == kind::CONTINUATION && header.stream == block.stream)
         {
-            if !matches!(piece, Piece::Lost(_)) {
+            let is_torn = matches!(piece, Piece::Lost(_));
+            if !is_torn {
                 self.note(AnomalyKind::FrameMalformed, block.span.last);
             }
             self.directions[side.index()].block = None;
             let bytes = std::mem::take(&mut self.directions[side.index()].bytes);
-            self.decode(side, Block { is_whole: false, ..block }, &bytes, out);
+            let lacking = block.lacking.filter(|_| is_torn);
+            self.decode(side, Block { is_whole: false, lacking, ..block }, &bytes, out);
             self.directions[side.index()].lease.set(0);
         }
         match piece {
@@ -270,6 +324,7 @@ impl Core {
                 });
             }
             Piece::Lost(_) => self.lose(side),
+            Piece::Found { room } => self.found(side, room),
             Piece::Garbage(stamp) => {
                 self.note(AnomalyKind::FrameMalformed, stamp);
                 self.lose(side);
@@ -283,12 +338,56 @@ impl Core {
         for stream in self.streams.values_mut() {
             stream.tear(role);
         }
+        let chance = self.chance(side, None);
         let direction = &mut self.directions[side.index()];
         direction.has_lost = true;
-        direction.decoder.lose();
-        direction.settings.clear();
-        // SETTINGS may be missing that the other side acts on.
-        self.directions[side.other().index()].decoder.allow_any();
+        let missing = direction.missing.get_or_insert_default();
+        missing.chance = missing.chance.max(chance);
+    }
+
+    /// The first frame behind missing ones; `room` octets of frames were not read.
+    fn found(&mut self, side: Side, room: Option<u64>) {
+        let direction = &mut self.directions[side.index()];
+        direction.has_lost = true;
+        let missing = direction.missing.get_or_insert_default();
+        missing.room = room.and_then(|room| Some(missing.room? + room));
+        if room.is_none_or(|room| room >= HEADER_LEN as u64) {
+            // The acknowledgment of any SETTINGS may be missing.
+            let sizes = self.directions[side.other().index()].settings.iter().flatten().max();
+            if let Some(&size) = sizes {
+                self.directions[side.index()].decoder.allow_up_to(size as usize);
+            }
+        }
+        if room.is_none_or(|room| room >= SETTINGS_LEN) {
+            self.directions[side.index()].settings.clear();
+            // SETTINGS may be missing that the other side acts on.
+            self.directions[side.other().index()].decoder.allow_any();
+        }
+    }
+
+    /// What header blocks a side may send beside this one: heads and trailers of streams that are open, answers to requests that were
+    /// lost, new streams.
+    pub(super) fn chance(&self, side: Side, block: Option<&Block>) -> Chance {
+        let role = self.role(side);
+        let has_more = match role {
+            _ if self.roles == Roles::Unknown => true,
+            Side::Server => self.directions[side.other().index()].has_lost,
+            // Between this stream and the last one there was no room for another (RFC 9113 §5.1.1).
+            Side::Client => block.is_some_and(|block| {
+                block.promised.is_some() || block.stream > self.highest.map(|id| id.saturating_add(2))[0]
+            }),
+        };
+        if has_more {
+            return Chance::Heads;
+        }
+        let progress = self.streams.values().map(|stream| stream.progress(role));
+        let chance = progress.map(|progress| match progress {
+            Progress::Idle => Chance::Heads,
+            Progress::Body if self.directions[side.index()].has_trailers => Chance::Heads,
+            Progress::Body => Chance::Trailers,
+            Progress::Done => Chance::Nothing,
+        });
+        chance.max().unwrap_or_default()
     }
 
     pub(super) fn frame(

@@ -12,7 +12,7 @@ type Sink<'s> = &'s mut dyn FnMut(HttpEvent<'_>);
 
 impl Core {
     /// A section that the client sent.
-    pub(super) fn client_section(&mut self, block: Block, section: Section, out: Sink<'_>) {
+    pub(super) fn client_section(&mut self, block: Block, mut section: Section, out: Sink<'_>) {
         if self.streams.contains_key(&block.stream) {
             return self.section(Side::Client, block, section, out);
         }
@@ -25,6 +25,7 @@ impl Core {
             return self.note(AnomalyKind::FrameMalformed, block.span.last);
         }
         *highest = block.stream;
+        self.authorities.complete(&mut section);
         self.make_room(block.span.last, out);
         let mut stream = Stream::open(self.name(block.stream), section, block.frames(), out);
         if block.is_end_stream {
@@ -53,12 +54,13 @@ impl Core {
     }
 
     /// A request that the server promises on a stream (RFC 9113 §8.4).
-    pub(super) fn promise(&mut self, promised: u32, block: Block, section: Section, out: Sink<'_>) {
+    pub(super) fn promise(&mut self, promised: u32, block: Block, mut section: Section, out: Sink<'_>) {
         let [_, highest] = &mut self.highest;
         if !promised.is_multiple_of(2) || promised <= *highest {
             return self.note(AnomalyKind::FrameMalformed, block.span.last);
         }
         *highest = promised;
+        self.authorities.complete(&mut section);
         self.make_room(block.span.last, out);
         let (id, parent) = (self.name(promised), self.name(block.stream));
         let stream = Stream::promised(id, parent, section, block.frames(), out);

@@ -1,7 +1,9 @@
 //! One direction of a connection becomes frames.
 
+mod gap;
+
 use super::frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
-use super::search::{Search, Verdict};
+use super::search::{Patience, Search, Verdict};
 use crate::base::{Budget, Lease, Limits, Span, Stamp, Timestamp};
 use crate::tcp::{Chunk, Position};
 
@@ -55,6 +57,11 @@ pub enum Piece<'a> {
     },
     /// Bytes are missing, and frames with them.
     Lost(Stamp),
+    /// The first frame behind what is missing. `room` octets of frames were not read, `None` when nobody knows how many.
+    Found {
+        /// Octets.
+        room: Option<u64>,
+    },
     /// What stands here is no frame; the next one is searched.
     Garbage(Stamp),
 }
@@ -98,6 +105,10 @@ pub struct Framer {
     max_frame: u32,
     /// Highest stream seen in a good frame.
     highest_stream: u32,
+    /// Offset behind the last bytes that came.
+    at: u64,
+    /// Offset of the first frame that was not read, `Some(None)` when that is not known.
+    missing_from: Option<Option<u64>>,
     search: Search,
     /// True while bytes of the search are read.
     is_replaying: bool,
@@ -121,6 +132,8 @@ impl Framer {
             search: Search::new(budget),
             is_replaying: false,
             offset: 0,
+            at: 0,
+            missing_from: None,
             lease: budget.lease(),
         }
     }
@@ -148,6 +161,9 @@ impl Framer {
 
     /// Takes the next bytes.
     pub fn push(&mut self, mut chunk: Chunk<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        if !self.is_replaying {
+            self.at = chunk.offset.wrapping_add(chunk.data.len() as u64);
+        }
         while !chunk.data.is_empty() {
             match self.state {
                 State::Start { matched } => self.preface(matched, &mut chunk, out),
@@ -185,69 +201,23 @@ impl Framer {
                 State::Search => {
                     self.search.push(chunk);
                     chunk.data = &[];
-                    self.resume(false, out);
+                    self.resume(Patience::Patient, out);
                 }
             }
         }
-    }
-
-    /// Takes missing bytes; `len` is 0 when their number is not known.
-    pub fn gap(&mut self, len: u64, stamp: Stamp, out: &mut dyn FnMut(Piece<'_>)) {
-        let span = Span::of(stamp, false);
-        let is_known = |left: u32| len > 0 && len <= u64::from(left);
-        match self.state {
-            State::Pad => {
-                // Without its pad length none of the frame can be told from padding.
-                let left = self.header.length;
-                let framing = std::mem::take(&mut self.framing);
-                out(Piece::DataLost { stream: self.header.stream, len: 0, stamp, framing });
-                if is_known(left) {
-                    return self.leave(left - len as u32, span, out);
-                }
-                self.end(span, out);
-            }
-            State::Data { content, padding } => {
-                let lost = if len == 0 { content } else { u32::try_from(len).unwrap_or(u32::MAX).min(content) };
-                if lost > 0 {
-                    let framing = std::mem::take(&mut self.framing);
-                    out(Piece::DataLost { stream: self.header.stream, len: u64::from(lost), stamp, framing });
-                }
-                if is_known(content.saturating_add(padding)) {
-                    let padding_lost = len as u32 - lost;
-                    self.framing += u64::from(padding_lost);
-                    return self.data(content - lost, padding - padding_lost, span, out);
-                }
-                self.data(0, 0, span, out);
-            }
-            State::Collect => {
-                let left = self.header.length - self.payload.len() as u32;
-                out(Piece::Frame {
-                    header: self.header,
-                    payload: &self.payload,
-                    whole: false,
-                    span: self.start.join(span),
-                });
-                self.forget();
-                if is_known(left) {
-                    // The frame has been told; only its place is kept.
-                    self.header.kind = u8::MAX;
-                    return self.leave(left - len as u32, span, out);
-                }
-            }
-            State::Skip { left } if is_known(left) => return self.leave(left - len as u32, span, out),
-            State::Start { .. } => out(Piece::Midway(stamp)),
-            State::Header { is_first: true } => out(Piece::Midway(stamp)),
-            State::Skip { .. } | State::Header { .. } => {}
-            State::Search => self.search.clear(),
-        }
-        out(Piece::Lost(stamp));
-        self.start_search();
     }
 
     /// No more bytes come.
     pub fn finish(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
         if matches!(self.state, State::Search) {
-            self.resume(true, out);
+            self.resume(Patience::Over, out);
+        }
+    }
+
+    /// The other side sends something: what it answers to must have been complete.
+    pub fn answered(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        if matches!(self.state, State::Search) {
+            self.resume(Patience::Answered, out);
         }
     }
 
@@ -269,6 +239,7 @@ impl Framer {
         } else {
             // No frame begins like the preface: it would be 5 MB long.
             advance(chunk, same);
+            self.miss(None);
             out(Piece::Midway(chunk.span.first));
             self.start_search();
         }
@@ -292,12 +263,17 @@ impl Framer {
         let header = FrameHeader::parse(&self.head);
         // A server begins with its SETTINGS, and a client with them after the preface (RFC 9113 §3.4).
         if is_first && !(header.kind == kind::SETTINGS && header.flags == 0 && self.is_acceptable(header)) {
+            self.miss(None);
             out(Piece::Midway(self.start.first));
             return self.search_from_header(out);
         }
         if !self.is_acceptable(header) {
+            self.miss(None);
             out(Piece::Garbage(self.start.first));
             return self.search_from_header(out);
+        }
+        if let Some(from) = self.missing_from.take() {
+            out(Piece::Found { room: from.map(|from| self.offset.saturating_sub(from)) });
         }
         self.header = header;
         self.highest_stream = self.highest_stream.max(header.stream);
@@ -423,13 +399,13 @@ impl Framer {
             let head = self.head;
             let position = Position::default();
             self.search.push(Chunk { data: &head, span: self.start, offset: self.offset, position });
-            self.resume(false, out);
+            self.resume(Patience::Patient, out);
         }
     }
 
     /// Goes on where the search found a frame.
-    fn resume(&mut self, is_over: bool, out: &mut dyn FnMut(Piece<'_>)) {
-        while self.search.look(self.highest_stream, is_over) == Verdict::Found {
+    fn resume(&mut self, patience: Patience, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.search.look(self.highest_stream, patience) == Verdict::Found {
             let found = self.search.take();
             self.state = State::Header { is_first: false };
             self.is_replaying = true;

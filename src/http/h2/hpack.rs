@@ -1,8 +1,9 @@
 //! Header compression of HTTP/2 ([RFC 7541](https://www.rfc-editor.org/rfc/rfc7541)), the decoder.
 
+use super::recovery::{Allowance, Expected, Outline, weigh};
 use crate::base::{Budget, Reader};
 use crate::http::prefix::{CodingError, Literal, integer};
-use crate::http::table::{Entry, Field, Found, Table, Text};
+use crate::http::table::{Entry, Field, Found, PRICE, PRICE_UNLIKELY, Table, Text, UNMARKED};
 use std::ops::ControlFlow;
 
 /// What SETTINGS_HEADER_TABLE_SIZE is before anybody sets it (RFC 9113 §6.5.2).
@@ -16,6 +17,10 @@ pub struct Decoder {
     allowed: usize,
     /// Name and value of a literal, decoded.
     scratch: [Vec<u8>; 2],
+    /// Work that may still be spent on finding out what was lost.
+    allowance: Allowance,
+    /// True when fields of the last block were found out.
+    is_recovered: bool,
 }
 
 /// Where a literal's name comes from.
@@ -31,6 +36,8 @@ impl Decoder {
             table: Table::new(DEFAULT_TABLE, bound, budget),
             allowed: DEFAULT_TABLE,
             scratch: [Vec::new(), Vec::new()],
+            allowance: Allowance::default(),
+            is_recovered: false,
         }
     }
 
@@ -47,22 +54,56 @@ impl Decoder {
         self.allowed = usize::MAX;
     }
 
-    /// Blocks are missing: what they inserted is not known, nor is anything older.
+    /// Acknowledgments may be missing: this size may be in force.
+    pub fn allow_up_to(&mut self, size: usize) {
+        self.allowed = self.allowed.max(size);
+    }
+
+    /// Nothing is known of the table.
     pub fn lose(&mut self) {
         self.table.lose();
     }
 
+    /// Blocks are missing that inserted no more than `most` entries, when that is known; or it is not even likely that any are.
+    pub fn tear(&mut self, most: Option<u64>, is_likely: bool) {
+        self.table.tear(most, if is_likely { PRICE } else { PRICE_UNLIKELY }, self.allowed);
+    }
+
+    /// True when fields of the last block are known only as far as the missing entries were counted rightly.
+    pub fn is_recovered(&self) -> bool {
+        self.is_recovered
+    }
+
+    /// True when no block came yet.
+    pub fn is_untouched(&self) -> bool {
+        self.table.blocks() == 0
+    }
+
+    /// The first block that came was the first one that was sent.
+    pub fn begin_here(&mut self) {
+        self.table.begin_here();
+    }
+
     /// Decodes one block and hands each field to `sink`. When the sink breaks off, the rest only keeps the table right.
     ///
-    /// After an error the table is no longer what the sender's is: the caller must [`lose`](Self::lose) it.
+    /// After an error the table is no longer what the sender's is: the caller must [`lose`](Self::lose) it. When something was lost
+    /// before, the block is held against what is `expected` of it.
     pub fn decode(
         &mut self,
         block: &[u8],
+        expected: &Expected<'_>,
         sink: &mut dyn FnMut(Field<'_>) -> ControlFlow<()>,
     ) -> Result<(), CodingError> {
+        self.table.begin_block();
+        self.is_recovered = false;
+        if self.table.is_doubtful() {
+            let outline = Outline::read(block, self.table.newer());
+            weigh(&mut self.table, &outline, expected, &mut self.allowance);
+        }
         let mut reader = Reader::new(block);
         let mut wanted = true;
         let mut at_start = true;
+        let mut after = 0;
         while let Some(&first) = reader.rest().first() {
             if first & 0xe0 == 0x20 {
                 self.resize(&mut reader, at_start)?;
@@ -72,10 +113,20 @@ impl Decoder {
             if first & 0x80 != 0 {
                 // Indexed field (§6.1).
                 let index = integer(&mut reader, 7)?;
-                let field = match lookup(&self.table, index)? {
+                let (found, mark) = lookup(&self.table, index, after)?;
+                let field = match found {
                     Found::Entry(entry) => entry.field(),
-                    _ => Field { name: None, value: None },
+                    Found::Recovered(entry) => {
+                        self.is_recovered = true;
+                        entry.field()
+                    }
+                    Found::Named(name) => {
+                        self.is_recovered = true;
+                        Field { name: name.known(), value: None }
+                    }
+                    Found::Lost | Found::Nothing => Field { name: None, value: None },
                 };
+                after = mark;
                 wanted = wanted && sink(field).is_continue();
                 continue;
             }
@@ -83,12 +134,21 @@ impl Decoder {
             let is_inserted = first & 0x40 != 0;
             let index = integer(&mut reader, if is_inserted { 6 } else { 4 })?;
             let [name_scratch, value_scratch] = &mut self.scratch;
+            let mut is_certain = true;
+            let before = std::mem::replace(&mut after, UNMARKED);
             let name = match index {
                 0 => Name::Literal(Literal::read(&mut reader, 7)?.text(name_scratch)?),
-                _ => Name::Entry(match lookup(&self.table, index)? {
-                    Found::Entry(entry) => entry.name.clone(),
-                    _ => Text::Unknown,
-                }),
+                _ => {
+                    let (found, mark) = lookup(&self.table, index, before)?;
+                    after = mark;
+                    is_certain = matches!(found, Found::Entry(_));
+                    self.is_recovered |= matches!(found, Found::Recovered(_) | Found::Named(_));
+                    Name::Entry(match found {
+                        Found::Entry(entry) | Found::Recovered(entry) => entry.name.clone(),
+                        Found::Named(name) => name.clone(),
+                        Found::Lost | Found::Nothing => Text::Unknown,
+                    })
+                }
             };
             let value = Literal::read(&mut reader, 7)?;
             if !wanted && !is_inserted {
@@ -107,7 +167,7 @@ impl Decoder {
                     Name::Entry(text) => text,
                     Name::Literal(text) => text.into(),
                 };
-                self.table.insert(name, value.into());
+                after = self.table.insert_after(before, name, value.into(), is_certain);
             }
         }
         Ok(())
@@ -127,20 +187,26 @@ impl Decoder {
     }
 }
 
-/// The entry of an index in the joined address space (§2.3.3).
-fn lookup(table: &Table, index: u64) -> Result<Found<'_>, CodingError> {
-    let found = match usize::try_from(index) {
-        Ok(at @ 1..=STATIC_LEN) => STATIC.get(at - 1).map_or(Found::Nothing, Found::Entry),
-        Ok(0) => Found::Nothing,
-        _ => table.newest(index - STATIC_LEN as u64 - 1),
-    };
-    match found {
-        Found::Nothing => Err(CodingError::Index),
-        found => Ok(found),
+/// The entry of an index in the joined address space (§2.3.3), named behind the field `after`, and how the field is called.
+#[inline]
+fn lookup(table: &Table, index: u64, after: u32) -> Result<(Found<'_>, u32), CodingError> {
+    match fixed(index) {
+        Some(entry) => Ok((Found::Entry(entry), index as u32)),
+        None if index == 0 => Err(CodingError::Index),
+        None => match table.used(index - STATIC_LEN as u64 - 1, after) {
+            (Found::Nothing, _) => Err(CodingError::Index),
+            found => Ok(found),
+        },
     }
 }
 
-const STATIC_LEN: usize = 61;
+/// The entry of an index in the static table.
+pub(super) fn fixed(index: u64) -> Option<&'static Entry> {
+    usize::try_from(index).ok().and_then(|at| STATIC.get(at.checked_sub(1)?))
+}
+
+/// Indices up to this one lead into the static table.
+pub(super) const STATIC_LEN: usize = 61;
 
 const fn entry(name: &'static str, value: &'static str) -> Entry {
     Entry { name: Text::Static(name.as_bytes()), value: Text::Static(value.as_bytes()) }
@@ -212,4 +278,4 @@ static STATIC: [Entry; STATIC_LEN] = [
 ];
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

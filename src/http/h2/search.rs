@@ -18,6 +18,17 @@ pub struct Search {
     lease: Lease,
 }
 
+/// What may still come behind the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// More, at once.
+    Patient,
+    /// More, but the other side has spoken: a frame that ends with the bytes is complete.
+    Answered,
+    /// Nothing.
+    Over,
+}
+
 /// What a look came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -66,8 +77,9 @@ impl Search {
         self.account();
     }
 
-    /// Looks for a plausible header whose frame is followed by another one. Each byte is looked at once.
-    pub fn look(&mut self, highest_stream: u32, is_over: bool) -> Verdict {
+    /// Looks for a plausible header whose frame is followed by another one, or by nothing where more is not waited for. Each byte is
+    /// looked at once, but for a header whose frame is not complete.
+    pub fn look(&mut self, highest_stream: u32, patience: Patience) -> Verdict {
         let header_at = |at: usize| self.bytes.get(at..).and_then(|rest| rest.first_chunk::<HEADER_LEN>());
         while let Some(bytes) = header_at(self.at) {
             if FrameHeader::is_plausible(bytes, highest_stream) {
@@ -77,8 +89,8 @@ impl Search {
                 match header_at(next) {
                     Some(follows) if FrameHeader::is_plausible(follows, reach) => return Verdict::Found,
                     Some(_) => {}
-                    None if is_over && next == self.bytes.len() => return Verdict::Found,
-                    None if is_over => {}
+                    None if patience != Patience::Patient && next == self.bytes.len() => return Verdict::Found,
+                    None if patience == Patience::Over => {}
                     None => return Verdict::More,
                 }
             }

@@ -603,3 +603,5 @@ fn noise_is_not_http2() {
         assert_ne!(probe(&bytes), Verdict::Yes);
     }
 }
+
+mod holes;

@@ -5,6 +5,7 @@ use super::framer::{Framer, Piece, advance, kind};
 use super::qpack::Decoder;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Limits, Reader, Stamp, Timestamp};
+use crate::http::section::Authorities;
 use crate::http::stream::Stream;
 use crate::http::{Abort, StreamId};
 use crate::tcp::{Chunk, Side, StreamEvent};
@@ -87,6 +88,7 @@ impl Connection {
                 promises: BTreeMap::new(),
                 promised: BTreeSet::new(),
                 held: 0,
+                authorities: Authorities::default(),
                 lease: budget.lease(),
                 anomalies: Anomalies::default(),
                 anomalies_kept: limits.anomalies_kept,

@@ -4,7 +4,7 @@ use super::framer::{Framer, Piece, kind};
 use super::qpack::{Decoder, Readiness, UNTIL_SETTINGS};
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{Anomalies, Budget, Lease, Reader, Span, Stamp, Timestamp};
-use crate::http::section::{Section, SectionLimits};
+use crate::http::section::{Authorities, Section, SectionLimits};
 use crate::http::stream::{Frames, Progress, Stream};
 use crate::http::{Abort, HttpEvent, StreamId, Version};
 use crate::tcp::{Chunk, Position, Side};
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) promised: BTreeSet<u64>,
     /// Bytes held back by all exchanges, and by promises.
     pub(super) held: usize,
+    /// Authorities that requests named.
+    pub(super) authorities: Authorities,
     pub(super) lease: Lease,
     pub(super) anomalies: Anomalies,
     pub(super) anomalies_kept: usize,
@@ -170,6 +172,7 @@ impl Shared {
             Err(_) => section.is_malformed |= whole,
         }
         section.has_unknown |= !whole;
+        section.is_recovered = self.decoder(side).is_recovered();
         match push {
             None => Read::Section(section, frames),
             Some(push) => Read::Promise(push, section, frames),
@@ -445,9 +448,10 @@ impl Exchange {
 
     /// A section was read, or has to wait.
     fn take(&mut self, side: Side, read: Read, shared: &mut Shared, out: Sink<'_>) {
-        let (section, frames) = match read {
+        let (mut section, frames) = match read {
             Read::Section(section, frames) => (*section, frames),
-            Read::Promise(push, section, frames) => {
+            Read::Promise(push, mut section, frames) => {
+                shared.authorities.complete(&mut section);
                 let parent = StreamId(self.quic_id);
                 return shared.promise(push, Promise { parent, section: *section, frames });
             }
@@ -462,7 +466,10 @@ impl Exchange {
         match (&mut self.stream, side) {
             // In HTTP/3 the end of the stream ends the message.
             (Some(stream), side) => stream.section(side, section, frames, false, out),
-            (place @ None, Side::Client) => *place = Some(Stream::open(StreamId(self.quic_id), section, frames, out)),
+            (place @ None, Side::Client) => {
+                shared.authorities.complete(&mut section);
+                *place = Some(Stream::open(StreamId(self.quic_id), section, frames, out));
+            }
             (None, Side::Server) => {}
         }
     }

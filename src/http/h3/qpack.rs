@@ -27,8 +27,12 @@ pub struct Decoder {
     table: Table,
     /// SETTINGS_QPACK_MAX_TABLE_CAPACITY of the receiving side.
     max_capacity: Option<u64>,
-    /// True when inserts are missing: no index into the dynamic table leads anywhere.
+    /// True when inserts are missing. What was inserted before has its number and stays; what comes later has none.
     has_lost: bool,
+    /// The most inserts that a section required: there were at least as many.
+    required: u64,
+    /// True when the last section named entries although inserts are missing.
+    is_recovered: bool,
     /// The start of an instruction of which the end has not come.
     partial: Vec<u8>,
     /// Longest instruction that is waited for.
@@ -50,6 +54,8 @@ impl Decoder {
             table: Table::new(0, bound, budget),
             max_capacity: None,
             has_lost: false,
+            required: 0,
+            is_recovered: false,
             partial: Vec::new(),
             // A text of rare octets is almost four times as long when coded.
             bound: bound.saturating_mul(4).saturating_add(64),
@@ -73,15 +79,20 @@ impl Decoder {
         self.has_lost
     }
 
+    /// True when the last section named entries although inserts are missing: they are the right ones unless more inserts are missing
+    /// than the table ever holds at once.
+    pub fn is_recovered(&self) -> bool {
+        self.is_recovered
+    }
+
     /// Inserts so far.
     pub fn inserted(&self) -> u64 {
         self.table.inserted()
     }
 
-    /// Inserts, or the SETTINGS that count them, are missing: dynamic entries are unknown from here on.
+    /// Inserts, or the SETTINGS that count them, are missing: entries that come from here on are unknown.
     pub fn lose(&mut self) {
         self.has_lost = true;
-        self.table.lose();
         self.partial = Vec::new();
         self.lease.set(0);
     }
@@ -171,16 +182,25 @@ impl Decoder {
         let mut known = None;
         if encoded == 0 {
             known = Some((0, base(0, is_negative, delta)?));
-        } else if !self.has_lost {
+        } else if self.has_lost {
+            // Sections count from the first insert ever, so that holes move nothing.
+            if let Some(required) = self.required(encoded).ok().filter(|required| *required != UNTIL_SETTINGS) {
+                self.required = self.required.max(required);
+                known = base(required, is_negative, delta).ok().map(|base| (required, base));
+            }
+        } else {
             let required = self.required(encoded)?;
             if required <= self.table.inserted() {
+                self.required = self.required.max(required);
                 known = Some((required, base(required, is_negative, delta)?));
             } else if !is_last_chance {
                 return Ok(Readiness::Blocked(required));
             }
         }
         let [name_scratch, value_scratch] = &mut self.scratch;
-        let dynamic = Dynamic { table: &self.table, known };
+        self.is_recovered = false;
+        let mut dynamic =
+            Dynamic { table: &self.table, known, has_lost: self.has_lost, is_recovered: &mut self.is_recovered };
         while let Some(&first) = reader.rest().first() {
             let (name, value) = if first & 0x80 != 0 {
                 // Indexed (§4.5.2).
@@ -231,7 +251,7 @@ impl Decoder {
         if encoded > full_range {
             return Err(CodingError::Prefix);
         }
-        let max_value = self.table.inserted() + max_entries;
+        let max_value = self.table.inserted().max(self.required) + max_entries;
         let mut required = max_value / full_range * full_range + encoded - 1;
         if required > max_value {
             required = required.checked_sub(full_range).ok_or(CodingError::Prefix)?;
@@ -255,32 +275,42 @@ struct Dynamic<'t> {
     table: &'t Table,
     /// Required Insert Count and Base.
     known: Option<(u64, u64)>,
+    /// True when inserts are missing.
+    has_lost: bool,
+    /// Set when an entry was found all the same.
+    is_recovered: &'t mut bool,
 }
 
 impl<'t> Dynamic<'t> {
     /// An index counted down from the base (§3.2.5); `None` when the entry is unknown.
-    fn before(&self, index: u64) -> Result<Option<&'t Entry>, CodingError> {
+    fn before(&mut self, index: u64) -> Result<Option<&'t Entry>, CodingError> {
         let Some((required, base)) = self.known else { return Ok(None) };
         let absolute = base.checked_sub(index).and_then(|at| at.checked_sub(1)).ok_or(CodingError::Index)?;
         self.absolute(required, absolute)
     }
 
     /// An index counted up from the base (§3.2.6); `None` when the entry is unknown.
-    fn behind(&self, index: u64) -> Result<Option<&'t Entry>, CodingError> {
+    fn behind(&mut self, index: u64) -> Result<Option<&'t Entry>, CodingError> {
         let Some((required, base)) = self.known else { return Ok(None) };
         let absolute = base.checked_add(index).ok_or(CodingError::Index)?;
         self.absolute(required, absolute)
     }
 
-    fn absolute(&self, required: u64, absolute: u64) -> Result<Option<&'t Entry>, CodingError> {
-        // The required inserts are there, see above.
+    fn absolute(&mut self, required: u64, absolute: u64) -> Result<Option<&'t Entry>, CodingError> {
         if absolute >= required {
             return Err(CodingError::Index);
         }
-        match self.table.newest(self.table.inserted().saturating_sub(absolute + 1)) {
-            Found::Entry(entry) => Ok(Some(entry)),
-            Found::Lost => Ok(None),
-            Found::Nothing => Err(CodingError::Index),
+        // All inserts that are required are there, unless some are missing.
+        let Some(behind) = self.table.inserted().checked_sub(absolute + 1) else {
+            return if self.has_lost { Ok(None) } else { Err(CodingError::Index) };
+        };
+        match self.table.newest(behind) {
+            Found::Entry(entry) | Found::Recovered(entry) => {
+                *self.is_recovered |= self.has_lost;
+                Ok(Some(entry))
+            }
+            Found::Nothing if !self.has_lost => Err(CodingError::Index),
+            Found::Lost | Found::Named(_) | Found::Nothing => Ok(None),
         }
     }
 }
@@ -294,8 +324,8 @@ fn fixed(index: u64) -> Result<&'static Entry, CodingError> {
 fn entry(found: Found<'_>) -> Result<&Entry, CodingError> {
     static LOST: Entry = Entry { name: Text::Unknown, value: Text::Unknown };
     match found {
-        Found::Entry(entry) => Ok(entry),
-        Found::Lost => Ok(&LOST),
+        Found::Entry(entry) | Found::Recovered(entry) => Ok(entry),
+        Found::Lost | Found::Named(_) => Ok(&LOST),
         Found::Nothing => Err(CodingError::Index),
     }
 }

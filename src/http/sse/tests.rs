@@ -82,6 +82,13 @@ fn an_event_behind_a_gap_is_whole_when_its_first_field_says_so() {
     let told = lines("data: a\ndata: b\n\n", "data: c\n\ndata: d\n\n");
     assert_eq!(told, ["message#:a\\nb", "9 unread", "message#:d"]);
     assert_eq!(lines("data: a\n\n", "\ndata: c\n\ndata: d\n\n"), ["message#:a", "10 unread", "message#:d"]);
+    // Each chunk so far began an event.
+    let parts: [Option<&[u8]>; 4] =
+        [Some(b"id: 1\ndata: a\n\n"), Some(b"event: x\nid: 2\n\n"), None, Some(b"id: 4\ndata: d\n\n")];
+    assert_eq!(read(&parts, 100, 1000), ["message#1:a", "message#4:d"]);
+    let parts: [Option<&[u8]>; 5] =
+        [Some(b"id: 1\n"), Some(b"data: a\n\n"), Some(b"event: x\nid: 2\n\n"), None, Some(b"id: 4\ndata: d\n\n")];
+    assert_eq!(read(&parts, 100, 1000), ["message#1:a", "15 unread"]);
     // Nothing is known of the stream.
     assert_eq!(lines("", "data: c\n\ndata: d\n\n"), ["9 unread", "message#:d"]);
 }

@@ -90,7 +90,8 @@ pub(super) struct Rules {
     pub(super) is_masked: bool,
 }
 
-/// Frames in a row behind which the next one is believed.
+/// Signs that are enough to believe a place: each frame that follows another is one, and so is an end where a chunk ends, twice when
+/// the length that led there has more than seven bits.
 const ENOUGH: usize = 3;
 /// Payload beyond which no frame is believed: chance says so more often than senders do.
 const PAYLOAD_MAX: u64 = 1 << 30;
@@ -100,12 +101,12 @@ const SAMPLE: usize = 256;
 impl Rules {
     /// Whether frames begin at this place: each is legal, they follow one another, and end where a chunk ends.
     pub(super) fn judge(self, place: Place<'_>) -> Verdict {
-        let (mut at, mut frames) = (0, 0);
+        let (mut at, mut frames, mut signs) = (0, 0, 0);
         // Not known before the first frame that belongs to a message.
         let mut is_in_message = None;
         loop {
             let rest = place.bytes.get(at..).unwrap_or_default();
-            if frames > 0 && place.is_chunk_end(at) {
+            if signs >= ENOUGH {
                 return Verdict::Fits;
             }
             let undecided = match (place.is_over, frames) {
@@ -133,15 +134,16 @@ impl Rules {
                 }
                 is_in_message = Some(!header.is_final());
             }
-            if frames == ENOUGH {
-                return Verdict::Fits;
-            }
+            signs += 1;
             let left = usize::try_from(header.payload).unwrap_or(usize::MAX);
             if left > payload.len() {
                 return undecided;
             }
             frames += 1;
             at += header.len + left;
+            if place.is_chunk_end(at) {
+                signs += if left > 125 { 2 } else { 1 };
+            }
         }
     }
 

@@ -117,7 +117,9 @@ fn what_the_capture_misses_is_a_gap() {
         let lost = assert_told(&seen, &contents, &known);
         assert!(lost > 0);
         assert_eq!(seen.facts(0).loss[1].lost_bytes, lost);
-        assert!(seen.facts(0).anomalies.count(AnomalyKind::BytesLost) > 0);
+        let anomalies = &seen.facts(0).anomalies;
+        assert!(anomalies.count(AnomalyKind::BytesLost) > 0);
+        assert_eq!(anomalies.bytes(AnomalyKind::BytesLost), lost);
     }
 }
 

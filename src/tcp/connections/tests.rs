@@ -2,6 +2,7 @@
 
 mod cases;
 mod hostile;
+mod reuse;
 mod simulation;
 
 use std::net::Ipv4Addr;

@@ -19,6 +19,7 @@ impl Core {
         }
         let is_too_much = self.queue.bytes() > self.held_max || self.budget.used() > self.budget.cap() / 2;
         if is_too_much {
+            self.guess(None, keys);
             self.give_up(keys);
         }
         if is_too_much || self.failure.is_some() || self.may_go_on(keys) {
@@ -29,6 +30,9 @@ impl Core {
     fn may_go_on(&mut self, keys: &KeyLog) -> bool {
         let revision = keys.revision();
         let has_news = std::mem::replace(&mut self.revision, revision) != revision;
+        if has_news {
+            self.guess(None, keys);
+        }
         if !has_news && !std::mem::take(&mut self.has_progress) {
             return false;
         }
@@ -132,8 +136,7 @@ impl Core {
 
     fn why(&self, need: Need, keys: &KeyLog) -> Failure {
         match (need, self.handshake.client_random) {
-            (_, None) => Failure::StartMissing,
-            (Need::Hellos, _) => Failure::ServerHelloMissing,
+            (_, None) | (Need::Hellos, _) => self.why_no_hellos(keys),
             (Need::Secret(label), Some(random)) if keys.knows(&random) => {
                 Failure::SomeKeys { random, missing: label.name() }
             }
@@ -144,6 +147,8 @@ impl Core {
     /// No more comes.
     pub(crate) fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
         self.drain(keys, out);
+        self.guess(None, keys);
+        self.drain(keys, out);
         // Each round gives up one side at least, so the queue is empty after two.
         for _ in 0..3 {
             if self.queue.is_empty() {
@@ -153,13 +158,13 @@ impl Core {
             self.drain(keys, out);
         }
         if matches!(self.handshake.info.decryption, Decryption::Pending) {
-            let failure = self.conclusion();
+            let failure = self.conclusion(keys);
             self.handshake.info.decryption = Decryption::Failed(failure.to_string());
         }
     }
 
     /// Why nothing was decrypted when nothing waited for secrets.
-    fn conclusion(&self) -> Failure {
+    fn conclusion(&self, keys: &KeyLog) -> Failure {
         let handshake = &self.handshake;
         match (self.server.alert, self.client.alert) {
             (Some(alert), _) => return Failure::Refused { by: "server", alert },
@@ -168,10 +173,8 @@ impl Core {
         }
         if self.client.failures + self.server.failures > 0 {
             Failure::WrongKeys
-        } else if handshake.client_random.is_none() {
-            Failure::StartMissing
-        } else if handshake.info.version.is_none() {
-            Failure::ServerHelloMissing
+        } else if handshake.client_random.is_none() || handshake.info.version.is_none() {
+            self.why_no_hellos(keys)
         } else {
             self.obstacle().unwrap_or(Failure::HandshakeUnfinished)
         }

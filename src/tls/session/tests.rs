@@ -1,5 +1,7 @@
 //! Conversations made here go through [`Session`] whole, in pieces, with holes, damaged, and with secrets that come late.
 
+mod hellos;
+
 use super::*;
 use crate::base::anomaly::AnomalyKind;
 use crate::base::{FrameNumber, Span, Stamp, Timestamp};

@@ -11,6 +11,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack { name: "HPACK bomb of one-byte references", units: 30, write: references },
     Attack { name: "HPACK entries without end", units: 15_000, write: inserts },
     Attack { name: "HPACK resizing without end", units: 30_000, write: resizes },
+    Attack { name: "HPACK tables with holes without end", units: 600, write: holes },
     Attack { name: "rapid reset", units: 2500, write: rapid_reset },
     Attack { name: "streams without end", units: 3000, write: streams },
     Attack { name: "answered streams by the thousand", units: 2000, write: answered },
@@ -100,6 +101,20 @@ fn resizes(lane: &mut Lane<'_>, units: usize) -> io::Result<()> {
     up(lane, units / 1000, |at| {
         frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * at, &[&b"\x20\x3f\xe1\x1f".repeat(500), GET].concat())
     })
+}
+
+/// Blocks go missing, and those behind them fit any number of entries.
+fn holes(lane: &mut Lane<'_>, units: usize) -> io::Result<()> {
+    let mut connection = open(lane)?;
+    let fill = [GET, &b"\x40\x01a\x00".repeat(120)].concat();
+    connection.send(lane, true, &frame(HEADERS, END_HEADERS | END_STREAM, 1, &fill))?;
+    for at in 0..units as u32 {
+        connection.sequence[0] = connection.sequence[0].wrapping_add(300);
+        let named = [GET, b"\x40\x01a\x00", &[0xfe; 60]].concat();
+        let bytes = [frame(HEADERS, END_HEADERS | END_STREAM, 9 + 6 * at, &named), frame(PING, 0, 0, &[0; 8])].concat();
+        connection.send(lane, true, &bytes)?;
+    }
+    Ok(())
 }
 
 fn rapid_reset(lane: &mut Lane<'_>, units: usize) -> io::Result<()> {

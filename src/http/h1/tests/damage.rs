@@ -155,14 +155,25 @@ fn cut_heads_show_what_came_of_them() {
 #[test]
 fn cut_start_lines_show_what_came_of_them() {
     check(
-        &[c("GET /images/a.gif HTT"), Step::Gap(Client, 100), s("HTTP/1.1 200 O"), Step::Gap(Server, 0)],
         &[
-            "0 > GET /images/a.gif",
-            "0 ! bytes-lost",
-            "0 > abort Lost 21",
-            "0 < 200 O",
-            "0 ! bytes-lost",
-            "0 < abort Lost 14",
+            c("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+            s("HTTP/1.1 204 A\r\n\r\n"),
+            c("GET /images/a.gif HTT"),
+            Step::Gap(Client, 100),
+            s("HTTP/1.1 200 O"),
+            Step::Gap(Server, 0),
+        ],
+        &[
+            "0 > GET / [Host=x]",
+            "0 > end 27",
+            "0 < 204 A",
+            "0 < end 18",
+            "1 > GET /images/a.gif",
+            "1 ! bytes-lost",
+            "1 > abort Lost 21",
+            "1 < 200 O",
+            "1 ! bytes-lost",
+            "1 < abort Lost 14",
         ],
     );
     let cut = ["0 > GET /im", "0 ! head-cut", "0 > abort CaptureEnd 7", "0 < abort CaptureEnd 0"];

@@ -159,7 +159,7 @@ fn a_url_that_goes_on_in_a_hole_is_not_known() {
 fn an_upgrade_whose_response_was_lost() {
     let request = "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n";
     let lines = whole(&[c(request), Step::Gap(Server, 90), c("\u{1}\u{2}\u{3}frame"), s("\u{1}\u{2}frame")]);
-    assert_eq!(lines[1..], ["0 ! response-lost", "0 > end 52", "0 < abort Lost 0"]);
+    assert_eq!(lines[1..], ["0 ! response-lost", "0 > end 51", "0 < abort Lost 0"]);
     let lines =
         whole(&[c("CONNECT h:443 HTTP/1.1\r\n\r\n"), Step::Late(Server, 40), c("\x16\x03\x01"), s("\x16\x03\x03")]);
     assert_eq!(lines[1..5], ["0 ! response-lost", "0 = Tunnel", "0 > \"\\x16\\x03\\x01\"", "0 < lost 40"]);
