@@ -183,7 +183,7 @@ impl Shelf {
         let Some(number) = self.taken.take() else { return };
         if let Some(slot) = self.slots.get_mut(number) {
             let before = slot.allocated();
-            if slot.data.capacity() > SMALL {
+            if slot.data.capacity() > SMALL || self.bytes > self.limits.order_memory / 2 {
                 slot.data = Vec::new();
             }
             slot.comment = None;

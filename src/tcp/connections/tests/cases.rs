@@ -95,6 +95,9 @@ fn patience_is_also_time() {
     bench.c(ACK, 1, 7, b"");
     bench.now += 600_000_000;
     bench.c(ACK, 1, 7, b"");
+    assert_eq!(bench.only().story, "", "time says nothing when no frames came");
+    bench.frame += 128;
+    bench.c(ACK, 1, 7, b"");
     assert_eq!(bench.only().story, "-s");
 }
 
@@ -105,6 +108,7 @@ fn without_acknowledgments_a_hole_is_given_up_by_age_or_size() {
     bench.s(ACK, 1, 1, b"a");
     bench.s(ACK, 3, 1, b"c");
     bench.now += 6_000_000_000;
+    bench.frame += 128;
     bench.s(ACK, 4, 1, b"d");
     assert_eq!(bench.only().lanes[1].bytes, b"a\0cd");
     for seq in 6..16 {
