@@ -166,6 +166,8 @@ impl Assembler {
         let first = self.held.as_ref().and_then(|held| held.pieces.first_key_value());
         let (end, stamp) = match first.map(|(&start, piece)| (start, piece.span.first)) {
             Some((start, shown)) if start <= until => (start, shown),
+            // Bytes behind it were there before that: they were not late.
+            Some((_, shown)) if shown.time < stamp.time => (until, shown),
             _ => (until, stamp),
         };
         if end <= self.next {

@@ -115,6 +115,20 @@ fn a_threshold_holds_bytes_back() {
 }
 
 #[test]
+fn a_hole_that_is_given_up_in_parts_makes_nothing_late() {
+    let (mut stream, _) = assembler();
+    let mut seen = Seen::default();
+    let mut out = |event: StreamEvent<'_>| seen.take(event);
+    stream.store(10, b"behind", span(2), Link::default());
+    // Only a part of the hole is known to have been received, and that is known late.
+    assert!(stream.skip_hole(4, stamp(9, 9), &mut out));
+    assert!(stream.skip_hole(12, stamp(9, 9), &mut out));
+    assert!(stream.pop(u64::MAX, &mut out));
+    assert_eq!(seen.gaps, [(0, 4), (4, 6)]);
+    assert_eq!(seen.stamps, [(2, 2)]);
+}
+
+#[test]
 fn offsets_at_the_end_of_the_world_are_harmless() {
     let (mut stream, _) = assembler();
     let mut events = 0;
