@@ -247,7 +247,7 @@ impl Connection {
         let is_answer_to_simple =
             side == Side::Server && self.waiting.front().is_some_and(|request| request.version == Version::Http09);
         let is_first = side == Side::Client && self.next == 0;
-        let progress = self.requests.progress();
+        let (progress, read) = (self.requests.progress(), self.responses.sent);
         let half = match side {
             Side::Client => &mut self.requests,
             Side::Server => &mut self.responses,
@@ -300,6 +300,9 @@ impl Connection {
             }
             Found::Head { bytes, span, position, used } => {
                 let place = HeadPlace { position, end: Some(chunk.position.after(used).sent), last: chunk.span };
+                if side == Side::Server {
+                    self.waiting.note_unread(read, position);
+                }
                 match side {
                     Side::Client => {
                         let parsed = head::request(bytes, span, &self.limits);

@@ -159,6 +159,18 @@ impl Waiting {
         });
     }
 
+    /// A response begins here, and the bytes of the server were read up to the offset `read`. TLS says nothing of what was lost together
+    /// with its handshake: what lies between, and is more than the framing of a record, was not read.
+    pub fn note_unread(&mut self, read: u64, at: Position) {
+        const FRAMING: u64 = 96;
+        if let (None, Some(front), 2..) = (&self.lost, self.queue.front(), self.queue.len()) {
+            let from = read.max(front.position.acked);
+            if at.sent > from.saturating_add(FRAMING) {
+                self.lose_responses(from..at.sent);
+            }
+        }
+    }
+
     /// How many bytes of the response to a request were lost at most, when the client read no further than to `until` for it.
     pub fn lost_of(&self, pending: &Pending, until: u64) -> u64 {
         let Some(lost) = &self.lost else { return 0 };

@@ -115,6 +115,26 @@ fn a_response_that_was_read_before_its_request_was_sent_is_none() {
 }
 
 #[test]
+fn bytes_that_nobody_told_of_are_missing_all_the_same() {
+    let budget = Budget::new(1 << 20);
+    let mut connection = Conversation::new(&limits(), &budget, HttpOptions::default(), None);
+    let mut lines = Vec::new();
+    // The response to /a was lost together with the handshake of TLS, of which only TLS knows.
+    for (side, text, sent, acked) in
+        [(Client, get("/a"), 500, 3000), (Client, get("/b"), 600, 4000), (Server, ok("B"), 4000, 700)]
+    {
+        let (span, position) = (Span::default(), Position { sent, acked });
+        let chunk = Chunk { data: text.as_bytes(), span, offset: 0, position };
+        connection.push(side, StreamEvent::Data(chunk), &mut |event| match event.kind {
+            HttpEventKind::Lost(_, len, _) => lines.push(format!("{} lost {len}", event.stream.0)),
+            HttpEventKind::Body(_, chunk) => lines.push(format!("{} {}", event.stream.0, chunk.data.escape_ascii())),
+            _ => {}
+        });
+    }
+    assert_eq!(lines, ["0 lost 1000", "1 B"]);
+}
+
+#[test]
 fn pipelined_requests_get_the_last_responses() {
     let requests: String = (0..5).map(|number| get(&format!("/{number}"))).collect();
     let (a, tail) = (ok("A"), format!("..rest{}{}", ok("D"), ok("E")));
