@@ -91,13 +91,23 @@ fn convert(words: &[&str], capture: &Path, keys: Option<&str>, status: i32) -> (
 /// Entries without what counts frames or connections.
 fn entries(har: &Value) -> Vec<Value> {
     let mut entries = har["log"]["entries"].as_array().unwrap().clone();
-    for entry in &mut entries {
-        let entry = entry.as_object_mut().unwrap();
-        for key in ["_packet", "_anomalies", "_webSocketMessages", "_chunks", "_connectionId"] {
-            entry.remove(key);
-        }
-    }
+    entries.iter_mut().for_each(strip);
     entries
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let names_frames =
+                |key: &str| key.to_lowercase().ends_with("frame") || key.to_lowercase().ends_with("frames");
+            members.retain(|key, _| {
+                !names_frames(key) && !["_packet", "_anomalies", "_connectionId"].contains(&key.as_str())
+            });
+            members.values_mut().for_each(strip);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip),
+        _ => {}
+    }
 }
 
 #[test]

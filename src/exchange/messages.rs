@@ -219,8 +219,8 @@ impl Interpreter {
         }
         let Messages { mut list, trailers, anomalies, unread, lease, .. } = self.messages;
         // Behind a hole messages may have waited for what follows them.
-        if !list.is_sorted_by_key(|message| message.stamp.frame) {
-            list.sort_by_key(|message| message.stamp.frame);
+        if !list.is_sorted_by_key(|message| (message.stamp.time, message.stamp.frame)) {
+            list.sort_by_key(|message| (message.stamp.time, message.stamp.frame));
         }
         Found { messages: list, trailers, anomalies, unread, lease }
     }
