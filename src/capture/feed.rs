@@ -24,7 +24,7 @@ enum State {
     Head(Vec<u8>),
     Reading(Box<Reader>),
     /// It is no capture, or over.
-    Over(Facts),
+    Over(Box<Facts>),
 }
 
 impl Feed {
@@ -66,7 +66,7 @@ impl Feed {
             while let Some(item) = reader.next()? {
                 out(item);
             }
-            self.state = State::Over(reader.facts());
+            self.state = State::Over(Box::new(reader.facts()));
         }
         Ok(())
     }
@@ -76,12 +76,12 @@ impl Feed {
         match &self.state {
             State::Head(_) => Facts { files: vec![self.name.clone()], ..Facts::default() },
             State::Reading(reader) => reader.facts(),
-            State::Over(facts) => facts.clone(),
+            State::Over(facts) => Facts::clone(facts),
         }
     }
 
     fn open(&mut self, is_all: bool) -> Result<(), CaptureError> {
-        let over = State::Over(self.facts());
+        let over = State::Over(Box::new(self.facts()));
         let State::Head(head) = std::mem::replace(&mut self.state, over) else { return Ok(()) };
         let reader = Reader::fed(&head, is_all, self.name.clone(), &self.limits)?;
         self.state = State::Reading(Box::new(reader));

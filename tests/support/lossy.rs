@@ -7,6 +7,8 @@ use harshark::run::Session;
 use harshark::tls::KeyLog;
 use serde_json::Value;
 
+use super::wire::End;
+
 /// Where the frames of a little-endian capture lie in it.
 pub fn frames(capture: &[u8]) -> Vec<Range<usize>> {
     let word = |at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().unwrap()) as usize;
@@ -46,7 +48,7 @@ pub fn entries(capture: &[u8], lost: &[usize]) -> Vec<Value> {
 }
 
 /// A TCP segment over IPv4: its ends, from sender to receiver, and the length of its content.
-pub fn segment(frame: &[u8]) -> Option<([([u8; 4], u16); 2], usize)> {
+pub fn segment(frame: &[u8]) -> Option<([End; 2], usize)> {
     let half = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     if half(12) != 0x0800 || frame[23] != 6 {
         return None;

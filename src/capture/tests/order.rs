@@ -148,7 +148,7 @@ fn where_frames_contradict_their_times_the_file_is_right() {
         Box::new(|frame, out| {
             // Requests and answers in turn, and each acknowledges the one before.
             let turn = (frame.time.0 / 1_000_000 % 1000) as u32;
-            let (is_forward, at) = (turn % 2 == 0, turn / 2 * 10);
+            let (is_forward, at) = (turn.is_multiple_of(2), turn / 2 * 10);
             let acknowledgment = Some(if is_forward { at } else { at + 10 });
             out(Segment { flow: 1, is_forward, start: at, end: at + 10, acknowledgment, opens: false });
         })
@@ -169,7 +169,7 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = build(&scattered(6000));
         let path = write(folder.path(), name, &bytes);
-        let mut captures = Captures::open(&[path.clone()], &Limits::default()).unwrap();
+        let mut captures = Captures::open(std::slice::from_ref(&path), &Limits::default()).unwrap();
         captures.restore_order(None, &silent, &Arc::default(), &mut |_| {});
         assert!(captures.next().unwrap().is_some());
         write(folder.path(), name, &bytes[..bytes.len() / 2]);

@@ -44,7 +44,7 @@ fn are_chunks(segment: &[u8]) -> bool {
             return behind.starts_with(b"\r\n");
         }
         match behind.get(size..).and_then(|behind| behind.strip_prefix(b"\r\n")) {
-            Some(behind) if behind.is_empty() => return true,
+            Some([]) => return true,
             Some(behind) => rest = behind,
             None => return false,
         }
