@@ -1,7 +1,7 @@
 //! Messages of WebSockets and event streams when frames are missing: each frame of real captures in turn, and bursts of them. What is
 //! shown was sent, as it was sent, and whatever begins with a later segment is found.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first fault")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first fault")]
 
 mod support;
 
