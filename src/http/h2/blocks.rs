@@ -2,7 +2,7 @@
 
 use super::connection::{Block, Chance, Core, Missing, Roles};
 use super::frame::{Fragment, FrameHeader, HEADER_LEN, flag, kind};
-use super::recovery::{Expectation, Expected};
+use super::recovery::{Expectation, Expected, Outline};
 use crate::base::Span;
 use crate::base::anomaly::AnomalyKind;
 use crate::http::HttpEvent;
@@ -91,9 +91,13 @@ impl Core {
     pub(super) fn decode(&mut self, side: Side, block: Block, bytes: &[u8], out: Sink<'_>) {
         let role = self.role(side);
         if let Some(missing) = self.directions[side.index()].missing.take() {
-            // This block is itself one that the server may send now; what counts is what it could send then.
+            let [highest, _] = self.highest;
+            let is_next = block.stream > highest && block.stream <= highest.saturating_add(2);
             let now = match role {
-                Side::Client => self.chance(side, Some(&block)),
+                // Between the head of this stream and the last one there was no room for another (RFC 9113 §5.1.1).
+                Side::Client if is_next && Outline::read(bytes, 0).has_pseudo() => self.chance(side),
+                Side::Client => Chance::Heads,
+                // This block is itself one that the server may send now; what counts is what it could send then.
                 Side::Server if self.directions[side.other().index()].has_lost => Chance::Heads,
                 Side::Server => Chance::Nothing,
             };

@@ -338,7 +338,7 @@ impl Core {
         for stream in self.streams.values_mut() {
             stream.tear(role);
         }
-        let chance = self.chance(side, None);
+        let chance = self.chance(side);
         let direction = &mut self.directions[side.index()];
         direction.has_lost = true;
         let missing = direction.missing.get_or_insert_default();
@@ -365,17 +365,14 @@ impl Core {
         }
     }
 
-    /// What header blocks a side may send beside this one: heads and trailers of streams that are open, answers to requests that were
-    /// lost, new streams.
-    pub(super) fn chance(&self, side: Side, block: Option<&Block>) -> Chance {
+    /// What header blocks a side may send now, but for those of new streams: heads and trailers of streams that are open, answers to
+    /// requests that were lost.
+    pub(super) fn chance(&self, side: Side) -> Chance {
         let role = self.role(side);
         let has_more = match role {
             _ if self.roles == Roles::Unknown => true,
             Side::Server => self.directions[side.other().index()].has_lost,
-            // Between this stream and the last one there was no room for another (RFC 9113 §5.1.1).
-            Side::Client => block.is_some_and(|block| {
-                block.promised.is_some() || block.stream > self.highest.map(|id| id.saturating_add(2))[0]
-            }),
+            Side::Client => false,
         };
         if has_more {
             return Chance::Heads;

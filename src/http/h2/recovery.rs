@@ -118,6 +118,16 @@ impl<'b> Outline<'b> {
         outline
     }
 
+    /// True when the block surely has pseudo fields: it is a head.
+    pub fn has_pseudo(&self) -> bool {
+        let is_pseudo = |name: Option<&[u8]>| name.is_some_and(|name| name.starts_with(b":"));
+        self.lines.iter().any(|line| match &line.source {
+            Source::Static(entry) => is_pseudo(entry.name.known()),
+            Source::Literal(name) => is_pseudo(Some(name)),
+            Source::Dynamic(_) | Source::Line(_) => false,
+        })
+    }
+
     fn line(&mut self, reader: &mut Reader<'b>, inserts: &mut Vec<usize>, newer: u64) -> Result<(), CodingError> {
         let first = reader.rest().first().copied().unwrap_or_default();
         if first & 0xe0 == 0x20 {
