@@ -8,8 +8,8 @@ use super::padding::{self, Padding, Told};
 use super::reassembly::Link;
 use super::{CloseReason, Sink, Slot, TcpEvent};
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
-use crate::net::{Endpoint, Packet, TcpFlags, TcpHeader};
+use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp};
+use crate::net::{Packet, TcpFlags, TcpHeader};
 
 /// Lost bytes are padded from here.
 const NULS: [u8; 4096] = [0; 4096];
@@ -110,6 +110,9 @@ macro_rules! telling {
     }};
 }
 
+mod identity;
+mod order;
+
 impl Connection {
     /// The connection that this packet is the first of.
     pub(super) fn new(packet: &Packet<'_>, header: &TcpHeader, is_continued: bool, budget: &Budget) -> Self {
@@ -143,81 +146,6 @@ impl Connection {
     /// An empty lease of the budget that the connection's buffers are in.
     pub(super) fn lease(&self) -> Lease {
         self.halves[0].assembler.empty_lease()
-    }
-
-    /// Says who opened the connection, before any of its bytes were seen.
-    pub(super) fn has_client(&mut self, client: Endpoint) {
-        let facts = &mut self.facts;
-        if facts.client != client {
-            std::mem::swap(&mut facts.client, &mut facts.server);
-        }
-        facts.roles_known = true;
-    }
-
-    /// The side that sent this packet.
-    pub(super) fn side_of(&self, packet: &Packet<'_>) -> Side {
-        if packet.source == self.facts.client { Side::Client } else { Side::Server }
-    }
-
-    /// True when a segment opens another connection between the same ends, as Wireshark counts them: a SYN with another
-    /// initial sequence number, or one after the end. A SYN-ACK does so only when its SYN cannot have been this one's.
-    pub(super) fn is_reopened_by(&self, side: Side, header: &TcpHeader) -> bool {
-        if !header.flags.has(TcpFlags::SYN) || header.flags.has(TcpFlags::RST) {
-            return false;
-        }
-        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
-        if header.flags.has(TcpFlags::ACK) {
-            return ours.is_started() && !ours.is_syn_of(header.sequence) && !theirs.is_started();
-        }
-        match ours.is_started() {
-            true => !ours.is_syn_of(header.sequence) || ours.fin.is_some(),
-            // The other side may have answered this SYN already (capture out of order), or have sent its own at the same time.
-            false => theirs.has_ack && theirs.last_ack != header.sequence.wrapping_add(1),
-        }
-    }
-
-    /// True when an answer to a SYN is of another connection, whose SYN was not seen: with numbers of its own on both sides.
-    pub(super) fn is_foreign_answer(&self, side: Side, header: &TcpHeader) -> bool {
-        let (ours, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
-        header.flags.has(TcpFlags::SYN)
-            && header.flags.has(TcpFlags::ACK)
-            && !header.flags.has(TcpFlags::RST)
-            && [ours, theirs].iter().all(|half| half.is_started())
-            && !ours.is_syn_of(header.sequence)
-            && !theirs.is_syn_of(header.acknowledgment.wrapping_sub(1))
-            && !ours.is_blank()
-    }
-
-    /// True when this packet completes the handshake of another connection that began with the answer kept. Whatever it is,
-    /// the answer is settled with the next packet of the side that it was sent to.
-    pub(super) fn completes_answer(&mut self, side: Side, header: &TcpHeader) -> Option<Answer> {
-        if self.answer.as_ref()?.side == side {
-            return None;
-        }
-        let answer = *self.answer.take()?;
-        let is_completed = header.flags.has(TcpFlags::ACK)
-            && !header.flags.has(TcpFlags::SYN)
-            && !header.flags.has(TcpFlags::RST)
-            && header.sequence == answer.header.acknowledgment
-            && header.acknowledgment == answer.header.sequence.wrapping_add(1);
-        is_completed.then_some(answer)
-    }
-
-    /// Only what has no place in a connection that is over is counted here.
-    pub(super) fn leave_over(&mut self, ends: Ends) {
-        if self.facts.server == ends.client() {
-            std::mem::swap(&mut self.facts.server, &mut self.facts.client);
-        }
-        self.facts.anomalies = Anomalies::default();
-        self.leftover = Some(Box::new(ends));
-    }
-
-    /// What is remembered of the connection when it is over.
-    pub(super) fn ends(&self) -> Ends {
-        match &self.leftover {
-            Some(ends) => **ends,
-            None => Ends::new(self.facts.client, self.halves.each_ref().map(Half::ends)),
-        }
     }
 
     /// Takes one packet. Returns why the connection is over, if it is.
@@ -315,43 +243,6 @@ impl Connection {
         loss.unusable = loss.unusable.saturating_add(u32::from(bytes > 0));
         loss.unusable_bytes = loss.unusable_bytes.saturating_add(bytes);
         self.note(AnomalyKind::StreamOutOfWindow, segment, rules);
-    }
-
-    /// Hands on all that waits, with gaps where bytes are missing: the connection is over.
-    pub(super) fn flush(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
-        for side in Side::BOTH {
-            let are_bytes = !self.halves[side.index()].has_padded;
-            self.take_padding(slot, side, are_bytes, rules, out);
-        }
-        loop {
-            self.advance(slot, rules, out);
-            // A side that waits for the other cannot be what the other waits for; so the one with a real hole goes first.
-            let order = |side: Side| {
-                let half = &self.halves[side.index()];
-                if half.fin_told {
-                    return None;
-                }
-                match half.assembler.first_hole() {
-                    Some((hole, shown)) => Some((hole.is_empty(), shown.frame, hole.end)),
-                    None if half.is_behind() => Some((false, now.frame, half.received())),
-                    None => match &half.fin {
-                        Some(fin) if half.assembler.next() < fin.offset => Some((false, fin.stamp.frame, fin.offset)),
-                        _ => None,
-                    },
-                }
-            };
-            let first = Side::BOTH.into_iter().filter_map(|side| order(side).map(|order| (order, side))).min();
-            let Some(((_, _, end), side)) = first else { break };
-            let half = &mut self.halves[side.index()];
-            telling!(self, side, slot, rules, out, |emit| half.give_up_hole(end, now, emit));
-        }
-    }
-
-    /// A time that nothing held back is older than.
-    pub(super) fn held_since(&self) -> Option<Timestamp> {
-        let held =
-            |half: &Half| half.assembler.held_since().into_iter().chain(half.padding.as_ref().map(|of| of.stamp.time));
-        self.halves.iter().flat_map(held).min()
     }
 
     fn note(&mut self, kind: AnomalyKind, segment: &Segment<'_>, rules: &Rules) {
@@ -578,50 +469,6 @@ impl Connection {
         if differs {
             self.note(AnomalyKind::OverlapDiffers, segment, rules);
         }
-    }
-
-    /// Hands on what became ready, and gives up what was waited for too long.
-    fn settle(&mut self, slot: Slot, now: Stamp, rules: &Rules, out: &mut Sink<'_>) {
-        while self.halves.iter().any(Half::is_busy) {
-            self.advance(slot, rules, out);
-            // One at a time, and holes first: what waits for the other side may go on once that has given up its hole.
-            let moved = Side::BOTH.into_iter().any(|side| {
-                let (half, packets) = (&mut self.halves[side.index()], self.packets);
-                telling!(self, side, slot, rules, out, |emit| half.lose_patience(packets, now, &rules.limits, emit))
-            }) || Side::BOTH.into_iter().any(|side| {
-                let half = &mut self.halves[side.index()];
-                telling!(self, side, slot, rules, out, |emit| half.lose_wait(now, &rules.limits, emit))
-            });
-            if !moved {
-                break;
-            }
-        }
-    }
-
-    /// Hands on what is ready on both sides, each waiting for what it had acknowledged of the other.
-    fn advance(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) {
-        loop {
-            let mut moved = false;
-            for side in Side::BOTH {
-                let (ours, theirs) = pair(&mut self.halves, side);
-                let reached = theirs.reached();
-                moved |= telling!(self, side, slot, rules, out, |emit| ours.advance(reached, emit));
-            }
-            if !moved && !self.untie(slot, rules, out) {
-                break;
-            }
-        }
-    }
-
-    /// Breaks a tie: each side waits for the other's next bytes. One of them must be a repetition with a newer acknowledgment
-    /// than its first transmission had; it was captured later, and goes first.
-    fn untie(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) -> bool {
-        let waiting = |half: &Half| if half.fin_told { None } else { half.assembler.first_waiting() };
-        let [Some(client), Some(server)] = self.halves.each_ref().map(waiting) else { return false };
-        let (side, after) =
-            if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
-        let half = &mut self.halves[side.index()];
-        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, emit))
     }
 }
 

@@ -1,26 +1,25 @@
 //! The state machine of a session: which keys are in use on which side, and what becomes of each record.
 
 mod guess;
+mod plaintext;
+mod secrets;
 mod wait;
 
 use crate::base::anomaly::AnomalyKind;
-use crate::base::{Anomalies, Budget, Lease, Limits, Span, Stamp, Timestamp};
-use crate::tcp::{Chunk, Side, StreamEvent};
+use crate::base::{Anomalies, Budget, Lease, Limits, Stamp, Timestamp};
+use crate::tcp::{Side, StreamEvent};
 
-use super::cipher::{Opened, Opener};
+use super::cipher::Opener;
 use super::failure::Failure;
 use super::guess::Guess;
 use super::half::{Doubt, Epoch, Half, Keys, Need, Turn};
-use super::handshake::{Carrier, Handshake, Step, TLS13};
+use super::handshake::{Carrier, Handshake, TLS13};
 use super::hold::{Held, Lost, Queue};
 use super::info::{Decryption, TlsInfo};
 use super::keylog::{Found, KeyLog, Label, SecretSource};
-use super::keys;
-use super::legacy::Legacy;
 use super::message;
 use super::record::{HEADER, Piece, Record, content};
 use super::schedule::next_generation;
-use super::suite::BulkCipher;
 
 /// Where plaintext goes.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(Side, StreamEvent<'_>);
@@ -438,67 +437,6 @@ impl Core {
         Ok(())
     }
 
-    /// A secret of the session, if it is known.
-    fn find(&mut self, label: Label, keys: &KeyLog) -> Option<Found> {
-        if label != Label::Master {
-            return keys.secret(self.handshake.client_random.as_ref()?, label);
-        }
-        self.master.clone().or_else(|| keys::masters(&self.handshake, keys).into_iter().next())
-    }
-
-    /// Settles on the master secret; of several, on the one that opens the first record.
-    fn choose_master(&mut self, side: Side, record: &Record<'_>, keys: &KeyLog) {
-        if self.master.is_some() {
-            return;
-        }
-        let mut masters = keys::masters(&self.handshake, keys);
-        if masters.len() > 1
-            && let Some(at) = masters.iter().position(|found| {
-                let mut body = record.body.to_vec();
-                let mut copy = Record { body: &mut body, ..*record };
-                let opener = keys::opener(&self.handshake, &found.secret, side);
-                opener.is_some_and(|mut opener| opener.open(0, &mut copy).is_ok())
-            })
-        {
-            masters.swap(0, at);
-        }
-        self.master = masters.into_iter().next();
-        // A key log brings its own lines for sessions that are resumed; private keys say nothing of them.
-        if let Some(master) = &self.master
-            && keys.has_private_keys()
-        {
-            let names = [Some(self.handshake.session_id.clone()), self.handshake.ticket_issued.clone()];
-            names.iter().flatten().filter(|name| !name.is_empty()).for_each(|name| keys.learn(name, master));
-        }
-    }
-
-    /// The keys of an epoch; `Ok(None)` when the secret does not fit the suite.
-    fn keys_for(&mut self, side: Side, epoch: Epoch, keys: &KeyLog) -> Result<Option<Keys>, Need> {
-        if self.handshake.client_random.is_none() {
-            return Err(Need::Hellos);
-        }
-        let label = epoch.label(side);
-        let Some(found) = self.find(label, keys) else {
-            // Without encryption the content is there, whoever wrote it.
-            return match self.handshake.suite.and_then(|suite| suite.cipher) {
-                Some(BulkCipher::Null(mac)) => Ok(Legacy::null(mac, None).map(|legacy| Keys {
-                    opener: Opener::Legacy(legacy.into()),
-                    secret: None,
-                    source: SecretSource::InCapture,
-                })),
-                _ => Err(Need::Secret(label)),
-            };
-        };
-        Ok(match epoch {
-            Epoch::Session | Epoch::Plain => keys::opener(&self.handshake, &found.secret, side).map(|opener| Keys {
-                opener,
-                secret: None,
-                source: found.source,
-            }),
-            _ => keys_of(&self.handshake, found),
-        })
-    }
-
     /// Tells of what was lost before this record, with its length where that follows from the records.
     fn settle_loss(&mut self, side: Side, record: &Record<'_>, turn: Turn, out: Sink<'_>) {
         let half = self.half(side);
@@ -518,126 +456,6 @@ impl Core {
         let len = len.unwrap_or(0);
         half.offset = half.offset.wrapping_add(len);
         out(side, StreamEvent::Gap { len, stamp: loss.stamp });
-    }
-
-    fn take_content(&mut self, side: Side, opened: Opened, record: &Record<'_>, keys: &KeyLog, out: Sink<'_>) {
-        let (span, position) = (record.span, record.position);
-        let text = record.body.get(opened.range).unwrap_or_default();
-        match opened.kind {
-            content::APPLICATION_DATA => {
-                let half = self.half(side);
-                if !text.is_empty() && !half.is_finished && half.is_application() {
-                    let offset = half.offset;
-                    half.offset = offset.wrapping_add(text.len() as u64);
-                    out(side, StreamEvent::Data(Chunk { data: text, span, offset, position }));
-                }
-            }
-            content::HANDSHAKE => self.read_messages(side, text, span, keys),
-            content::ALERT => self.read_alert(side, text, span, out),
-            content::CHANGE_CIPHER_SPEC => self.change_cipher(side),
-            _ => {}
-        }
-    }
-
-    fn read_messages(&mut self, side: Side, bytes: &[u8], span: Span, keys: &KeyLog) {
-        if side == Side::Client && self.client.epoch == Epoch::Plain && keys.has_private_keys() {
-            self.handshake.keep_transcript();
-        }
-        let (handshake, half) = match side {
-            Side::Client => (&mut self.handshake, &mut self.client),
-            Side::Server => (&mut self.handshake, &mut self.server),
-        };
-        let mut steps = Vec::new();
-        let skipped = half.messages.push(bytes, span, &mut |message| steps.push(handshake.note(side, &message)));
-        if skipped > 0 {
-            self.note(AnomalyKind::RecordMalformed, span.first);
-        }
-        for step in steps {
-            match step {
-                Ok(Step::ClientKeyExchange) => {
-                    if let Some(suite) = self.handshake.suite
-                        && keys.has_private_keys()
-                    {
-                        let encrypted = &self.handshake.encrypted_pre_master;
-                        self.handshake.pre_masters = keys.pre_masters(suite.key_exchange, encrypted);
-                    }
-                }
-                Ok(step) => self.take_step(side, step),
-                Err(_) => self.note(AnomalyKind::RecordMalformed, span.first),
-            }
-        }
-        self.has_progress = true;
-        self.lease.set(self.handshake.allocated() + 2 * KEYS_SIZE);
-    }
-
-    fn read_ssl2_hello(&mut self, record: &Record<'_>) {
-        if self.handshake.note_ssl2_hello(record.body, record.span).is_err() {
-            self.fail(Failure::VersionUnsupported { version: record.version }, record.span.first);
-        }
-        self.pass(Side::Client, record);
-    }
-
-    fn take_step(&mut self, side: Side, step: Step) {
-        let is_tls13 = self.handshake.is_tls13();
-        match step {
-            Step::ClientHello if self.client.epoch == Epoch::Plain => {
-                self.client.forget_losses();
-                self.master = None;
-                if self.handshake.early_data_offered {
-                    self.client.enter(Epoch::Early);
-                }
-            }
-            Step::ClientHello | Step::ServerHello if !is_tls13 => self.master = None,
-            Step::ClientHelloAgain => self.client.enter(Epoch::Plain),
-            Step::ServerHello => {
-                self.server.enter(Epoch::Handshake);
-                if self.client.epoch == Epoch::Plain {
-                    self.client.enter_unseen(Epoch::Handshake);
-                }
-            }
-            Step::EndOfEarlyData if self.client.epoch == Epoch::Early => self.client.enter(Epoch::Handshake),
-            Step::Finished if self.half(side).epoch == Epoch::Handshake => self.half(side).enter(Epoch::Traffic),
-            Step::KeyUpdate => self.update_keys(side),
-            _ => {}
-        }
-    }
-
-    /// Each side updates its own keys ([RFC 8446 §4.6.3](https://www.rfc-editor.org/rfc/rfc8446#section-4.6.3)).
-    fn update_keys(&mut self, side: Side) {
-        let (handshake, half) = match side {
-            Side::Client => (&self.handshake, &mut self.client),
-            Side::Server => (&self.handshake, &mut self.server),
-        };
-        if half.epoch == Epoch::Traffic
-            && let Some(keys) = half.keys.as_ref().and_then(|keys| generation_after(handshake, keys))
-        {
-            half.enter(Epoch::Traffic);
-            half.keys = Some(keys);
-        }
-    }
-
-    fn change_cipher(&mut self, side: Side) {
-        if self.handshake.is_tls13() {
-            return;
-        }
-        if side == Side::Server {
-            // Only a resumed session goes on without a ServerHelloDone.
-            self.handshake.info.resumed = !self.handshake.is_full;
-        }
-        self.half(side).enter(Epoch::Session);
-        self.has_progress = true;
-    }
-
-    fn read_alert(&mut self, side: Side, alert: &[u8], span: Span, out: Sink<'_>) {
-        const CLOSE_NOTIFY: u8 = 0;
-        const USER_CANCELED: u8 = 90;
-        const NO_RENEGOTIATION: u8 = 100;
-        match alert {
-            [_, CLOSE_NOTIFY] => self.end(side, span.last, out),
-            [_, USER_CANCELED | NO_RENEGOTIATION] => {}
-            &[_, alert] => self.half(side).alert = Some(alert),
-            _ => self.note(AnomalyKind::RecordMalformed, span.first),
-        }
     }
 
     /// The sender sends no more.
