@@ -111,12 +111,29 @@ fn look(
 
 /// The records of a pcap file.
 fn records(window: &mut Window, layout: Layout, limits: &Limits, ahead: &mut Ahead) {
-    while window.ask(layout.record_header) {
-        let Some(head) = layout.record(window.bytes()) else { return };
-        if head.captured > limits.frame || !skip(window, layout.record_header + head.captured) {
+    'windows: while window.ask(layout.record_header) {
+        // All records that begin in the window at once.
+        let (mut rest, mut used) = (window.bytes(), 0);
+        while rest.len() >= layout.record_header {
+            let Some(head) = layout.record(rest).filter(|head| head.captured <= limits.frame) else { return };
+            let len = layout.record_header + head.captured;
+            if len > rest.len() {
+                if used > 0 {
+                    break;
+                }
+                if !skip(window, len) {
+                    return;
+                }
+                ahead.take(head.time);
+                continue 'windows;
+            }
+            ahead.take(head.time);
+            used += len;
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        if !skip(window, used) {
             return;
         }
-        ahead.take(head.time);
     }
 }
 

@@ -16,9 +16,9 @@ use crate::net::Endpoint;
 pub fn of(exchange: &Exchange, connection: &Connection) -> Option<Url> {
     let head = &exchange.request.head;
     let is_websocket = exchange.is_websocket();
-    let is_lost = head.authority.is_none()
-        && head.headers.first("host").is_none()
-        && exchange.anomalies.count(AnomalyKind::HeaderStateLost) > 0;
+    let is_lost = exchange.anomalies.count(AnomalyKind::HeaderStateLost) > 0
+        && head.authority.is_none()
+        && head.headers.first("host").is_none();
     let tls = connection.tls.as_ref().filter(|_| is_lost && exchange.secure);
     let name = tls.and_then(|tls| tls.sni.as_deref());
     url(head, exchange.secure, is_websocket, name, connection.server)

@@ -148,6 +148,7 @@ impl Lineup {
     }
 
     /// Takes one packet. Returns why the connection is over, if it is.
+    #[inline]
     pub(super) fn push(
         &mut self,
         slot: Slot,
@@ -160,6 +161,19 @@ impl Lineup {
         if matches!(self.opening, Opening::Over) {
             return self.deliver(slot, side, packet, header, rules, out);
         }
+        self.open(slot, side, packet, header, rules, out)
+    }
+
+    /// Takes a packet while the connection may be opening.
+    fn open(
+        &mut self,
+        slot: Slot,
+        side: Side,
+        packet: &Packet<'_>,
+        header: &TcpHeader,
+        rules: &Rules,
+        out: &mut Sink<'_>,
+    ) -> Option<CloseReason> {
         let has = |flag| header.flags.has(flag);
         let (is_syn, is_ack, is_reset) = (has(TcpFlags::SYN), has(TcpFlags::ACK), has(TcpFlags::RST));
         if is_syn && !is_ack && !is_reset {
@@ -215,6 +229,7 @@ impl Lineup {
     }
 
     /// Gives the connection a packet; a RST waits for the bytes that were sent before it.
+    #[inline]
     fn deliver(
         &mut self,
         slot: Slot,

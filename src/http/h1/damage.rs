@@ -32,7 +32,7 @@ impl Connection {
 
     /// Whether content in chunks, if bytes of it are missing, goes on with this segment. It does not when its sender has received more
     /// requests meanwhile: then it may belong to the response to one of those.
-    pub(super) fn goes_on_behind_hole(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> bool {
+    pub(super) fn goes_on_behind_hole(&mut self, side: Side, chunk: &Chunk<'_>, out: Out<'_>) -> bool {
         let is_alone = side == Side::Server && self.waiting.len() == 0;
         let half = self.half(side);
         let State::Chunked(chunked) = &mut half.state else { return true };

@@ -121,19 +121,19 @@ impl Half {
     }
 
     /// The first `len` bytes of the chunk are framing.
-    pub fn framing(&mut self, len: usize, chunk: Chunk<'_>) {
+    pub fn framing(&mut self, len: usize, chunk: &Chunk<'_>) {
         self.wire_size = self.wire_size.saturating_add(len as u64);
         self.last = chunk.span;
         self.sent = chunk.position.after(len).sent;
     }
 
     /// The first `len` bytes of the chunk are content.
-    pub fn content(&mut self, chunk: Chunk<'_>, len: usize, out: &mut dyn FnMut(HttpEvent<'_>)) {
+    pub fn content(&mut self, chunk: &Chunk<'_>, len: usize, out: &mut dyn FnMut(HttpEvent<'_>)) {
         self.framing(len, chunk);
         self.may_lack_content = false;
         let data = chunk.data.get(..len).unwrap_or(chunk.data);
         if !data.is_empty() {
-            self.emit(HttpEventKind::Body(self.side, Chunk { data, ..chunk }), out);
+            self.emit(HttpEventKind::Body(self.side, Chunk { data, ..*chunk }), out);
         }
     }
 

@@ -155,30 +155,33 @@ impl Connection {
             self.waiting.bound_loss(chunk.position.sent);
         }
         while !rest.data.is_empty() {
-            let used = self.step(side, rest, out);
+            let used = self.step(side, &rest, out);
+            self.half(side).sent = rest.position.after(used).sent;
+            if used >= rest.data.len() {
+                break;
+            }
             rest = rest.from(used);
-            self.half(side).sent = rest.position.sent;
-            if self.successor.is_some() && !rest.data.is_empty() {
+            if self.successor.is_some() {
                 return self.push(side, StreamEvent::Data(rest), out);
             }
         }
     }
 
     /// Reads on by one piece and says how many bytes it has; 0 only when the state has changed.
-    fn step(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) -> usize {
-        if self.half(side).may_lack_content && self.lacks_content(side, chunk, out) {
+    fn step(&mut self, side: Side, chunk: &Chunk<'_>, out: Out<'_>) -> usize {
+        if self.half(side).may_lack_content && self.lacks_content(side, *chunk, out) {
             return 0;
         }
-        if !self.goes_on_behind_hole(side, chunk, out) {
+        if matches!(self.half(side).state, State::Chunked(_)) && !self.goes_on_behind_hole(side, chunk, out) {
             return 0;
         }
-        if matches!(self.half(side).state, State::Unanswered) && self.is_accepted_unseen(chunk) {
-            self.accept_unseen(chunk, out);
+        if matches!(self.half(side).state, State::Unanswered) && self.is_accepted_unseen(*chunk) {
+            self.accept_unseen(*chunk, out);
             return 0;
         }
         let half = self.half(side);
         match &mut half.state {
-            State::Head => self.head(side, chunk, out),
+            State::Head => self.head(side, *chunk, out),
             State::Length(left) => {
                 let len = usize::try_from(*left).unwrap_or(usize::MAX).min(chunk.data.len());
                 *left -= len as u64;
@@ -228,11 +231,11 @@ impl Connection {
                 chunk.data.len()
             }
             State::Undecided => {
-                self.keep_undecided(StreamEvent::Data(chunk), out);
+                self.keep_undecided(StreamEvent::Data(*chunk), out);
                 chunk.data.len()
             }
             State::Unanswered => {
-                let is_held = self.hold(StreamEvent::Data(chunk));
+                let is_held = self.hold(StreamEvent::Data(*chunk));
                 if is_held {
                     return chunk.data.len();
                 }
