@@ -34,9 +34,10 @@ kinds! {
     FragmentsLost = "fragments-lost", "An IP datagram never became whole";
     FragmentsOverlap = "fragments-overlap", "Fragments of an IP datagram overlap";
     TunnelTooDeep = "tunnel-too-deep", "More tunnels inside one another than are followed";
-    BytesLost = "bytes-lost", "Bytes of a stream are not in the capture";
+    BytesLost = "bytes-lost", "Bytes are missing from the capture, or could not be read because others are";
     OverlapDiffers = "overlap-differs", "A retransmission carries other bytes than the first transmission";
     StreamOutOfWindow = "stream-out-of-window", "A segment lies far outside its stream";
+    HandshakeMissing = "handshake-missing", "A part of the TLS handshake is missing from the capture";
     StartMissing = "start-missing", "The capture begins in the middle of the connection";
     Evicted = "evicted", "State was given up because memory ran out";
     HeadMalformed = "head-malformed", "A message head breaks the rules of HTTP";
@@ -46,17 +47,17 @@ kinds! {
     ChunkMalformed = "chunk-malformed", "The chunked coding of a body is broken";
     BodyCutShort = "body-cut-short", "A body ended before its stated length";
     ResponseWithoutRequest = "response-without-request", "A response whose request is not in the capture";
-    ResponseLost = "response-lost", "The response is not in the capture: its bytes were lost";
+    ResponseLost = "response-lost", "The response could not be read: bytes are missing from the capture";
     PairingUnsure = "pairing-unsure", "Bytes are missing: the response may belong to another request of the connection";
     ResponseEarly = "response-early", "The response began before the request was complete";
     GarbageSkipped = "garbage-skipped", "Bytes between messages that are no message";
     TooManyExchanges = "too-many-exchanges", "More exchanges open on one connection than are followed";
     CodingUnknown = "coding-unknown", "A content coding that cannot be undone";
-    CodingBroken = "coding-broken", "A body could not be decoded to its end";
+    CodingBroken = "coding-broken", "A body or message could not be decoded to its end";
     BodyTooLarge = "body-too-large", "A body larger than is kept";
     BodyBomb = "body-bomb", "A body that grows beyond reason when decoded";
     MessageMalformed = "message-malformed", "A WebSocket, gRPC or event-stream message breaks its rules";
-    MessagesUnread = "messages-unread", "Bytes of a message stream could not be told apart";
+    MessagesUnread = "messages-unread", "Bytes of a message stream could not be read as messages";
     TooManyMessages = "too-many-messages", "More messages in one exchange than are kept";
     DnsMalformed = "dns-malformed", "A DNS message that cannot be read";
     RecordMalformed = "tls-record-malformed", "A TLS record or handshake message that cannot be read";
@@ -65,10 +66,10 @@ kinds! {
     CipherUnsupported = "cipher-unsupported", "A cipher suite that is not supported";
     VersionUnsupported = "version-unsupported", "A protocol version that is not supported";
     FrameMalformed = "frame-malformed", "An HTTP/2, HTTP/3 or QUIC frame breaks its rules";
-    HeaderStateLost = "header-state-lost", "Header compression state was lost with missing bytes; names may be unknown";
-    HeaderStateRecovered = "header-state-recovered", "Header compression state was lost with missing bytes and worked out again from what followed";
+    HeaderStateLost = "header-state-lost", "Header fields are left out: they refer to header blocks that are missing";
+    HeaderStateRecovered = "header-state-recovered", "Header fields were worked out from later header blocks, because earlier ones are missing";
     StreamError = "stream-error", "A stream was reset by an endpoint";
-    TimeBackwards = "time-backwards", "Frames are out of time order";
+    TimeBackwards = "time-backwards", "Packets of this connection carry times that run backwards";
 }
 
 /// One fault, where it was seen.

@@ -328,15 +328,16 @@ impl Web {
             (conversation, Tracker::new(limits, shared.budget, *keep, self.secure))
         });
         let tunnels = &mut self.tunnels;
-        let client = if conversation.is_flipped() { Side::Server } else { Side::Client };
-        if matches!(event, StreamEvent::Gap { .. }) && side == client && conversation.protocol() != Protocol::Http2 {
-            // There may have been requests in there: whatever follows, it is not sure to be the first that the connection was made for.
-            shared.number = shared.number.max(1);
-        }
+        let is_gap = matches!(event, StreamEvent::Gap { .. });
         conversation.push(side, event, &mut |event| {
             tunnels.take(&event, shared, done);
             tracker.push(event, &mut shared.number, shared.spool, &mut |exchange| done(exchange, None));
         });
+        let client = if conversation.is_flipped() { Side::Server } else { Side::Client };
+        if is_gap && side == client && conversation.protocol() != Protocol::Http2 {
+            // There may have been requests in there: what follows is not sure to be the first that the connection was made for.
+            shared.number = shared.number.max(1);
+        }
     }
 
     fn finish(&mut self, reason: Abort, stamp: Stamp, shared: &mut Shared<'_>, done: Done<'_>) -> Option<Side> {

@@ -46,7 +46,7 @@ impl Exchange {
     /// whatever the answer was.
     pub fn is_websocket(&self) -> bool {
         let fields = &self.request.head.headers;
-        let asks = || fields.has_token("upgrade", "websocket") && fields.first("sec-websocket-key").is_some();
+        let asks = || fields.first("sec-websocket-key").is_some() && fields.has_token("upgrade", "websocket");
         self.upgrade == Some(Upgrade::WebSocket) || asks()
     }
 }

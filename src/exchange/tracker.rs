@@ -288,7 +288,10 @@ impl Open {
     fn close_side(&mut self, side: Side, outcome: Outcome, span: Span, wire_size: u64) {
         match (side, &mut self.response) {
             (Side::Client, _) => {
-                self.request.last = self.request.last.join(span);
+                // When a hole was given up says nothing of when its bytes were sent.
+                if outcome != Outcome::Aborted(Abort::Lost) {
+                    self.request.last = self.request.last.join(span);
+                }
                 self.request.close(outcome, wire_size);
             }
             (Side::Server, Some(response)) => {

@@ -196,8 +196,8 @@ impl Conversation {
                 detection.held.push(side, event);
                 Start::Request
             }
-            StreamEvent::Gap { len, stamp } => {
-                detection.discard(side, len.max(1), stamp);
+            StreamEvent::Gap { len, .. } => {
+                detection.lose(side, len.max(1));
                 detection.opening(side).is_rest = true;
                 Start::No
             }
@@ -326,13 +326,18 @@ impl Detection {
         self.opening(side).is_rest && detect::is_rest_of_request_line(&self.held.bytes_of(side))
     }
 
-    /// Bytes of that side are no HTTP, or missing: forgets what is held of it.
+    /// Bytes of that side are no HTTP: forgets what is held of it.
     fn discard(&mut self, side: Side, len: u64, stamp: Stamp) {
+        self.lose(side, len);
+        self.opening(side).stamp.get_or_insert(stamp);
+    }
+
+    /// Bytes of that side are missing, or no HTTP: forgets what is held of it.
+    fn lose(&mut self, side: Side, len: u64) {
         self.held.forget(side);
         let opening = self.opening(side);
         opening.line = 0;
         opening.garbage = opening.garbage.saturating_add(len);
-        opening.stamp.get_or_insert(stamp);
     }
 
     /// True when both sides have said a lot, and none of it was HTTP.

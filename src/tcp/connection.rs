@@ -167,7 +167,9 @@ impl Connection {
         };
         self.packets = self.packets.wrapping_add(1);
         self.facts.seen[side.index()] = true;
-        if segment.stamp.time < self.facts.last.time {
+        if segment.stamp.frame < self.facts.last.frame && segment.stamp.time < self.facts.last.time {
+            // It was held back for what was sent before it.
+        } else if segment.stamp.time < self.facts.last.time {
             self.note(AnomalyKind::TimeBackwards, &segment, rules);
             self.facts.last.frame = segment.stamp.frame;
         } else {

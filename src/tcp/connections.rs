@@ -362,7 +362,7 @@ impl Connections {
         let (key, _) = FlowKey::new(connection.facts.client, connection.facts.server);
         let place = match reason {
             CloseReason::Idle | CloseReason::Evicted if connection.leftover.is_none() => Place::GivenUp,
-            _ => Place::Over(Box::new(connection.ends())),
+            _ => Place::Over(Box::new(connection.ends(reason == CloseReason::Reset))),
         };
         self.places.insert(key, place);
         self.over.push_back(key);

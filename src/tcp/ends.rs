@@ -11,6 +11,8 @@ const NEAR: u32 = 1 << 20;
 pub(super) struct Ends {
     client: Endpoint,
     streams: [Option<Stream>; 2],
+    /// It was reset: what was on its way then comes behind its end.
+    was_reset: bool,
 }
 
 /// Where one stream began and ended.
@@ -40,8 +42,8 @@ impl Stream {
 }
 
 impl Ends {
-    pub(super) fn new(client: Endpoint, streams: [Option<Stream>; 2]) -> Self {
-        Self { client, streams }
+    pub(super) fn new(client: Endpoint, streams: [Option<Stream>; 2], was_reset: bool) -> Self {
+        Self { client, streams, was_reset }
     }
 
     /// The end that opened the connection, as far as was known.
@@ -81,6 +83,7 @@ impl Ends {
         }
         match ours {
             Some(ours) if ours.next.wrapping_sub(header.sequence.wrapping_add(len)) < NEAR => Verdict::Old,
+            Some(_) if self.was_reset && !is_far => Verdict::Old,
             _ => Verdict::Foreign,
         }
     }

@@ -50,12 +50,12 @@ impl Failure {
     /// The kind of anomaly this is.
     pub(crate) fn anomaly(&self) -> AnomalyKind {
         match self {
-            Self::StartMissing
-            | Self::ClientHelloMissing
+            Self::StartMissing => AnomalyKind::StartMissing,
+            Self::ClientHelloMissing
             | Self::ServerHelloMissing
             | Self::ServerHelloLost
             | Self::OneDirection { .. }
-            | Self::HandshakeUnfinished => AnomalyKind::StartMissing,
+            | Self::HandshakeUnfinished => AnomalyKind::HandshakeMissing,
             Self::NoKeys { .. } | Self::SomeKeys { .. } => AnomalyKind::KeysMissing,
             Self::WrongKeys => AnomalyKind::DecryptFailed,
             Self::SuiteUnknown { .. }

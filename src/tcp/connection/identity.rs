@@ -76,10 +76,10 @@ impl Connection {
     }
 
     /// What is remembered of the connection when it is over.
-    pub(in crate::tcp) fn ends(&self) -> Ends {
+    pub(in crate::tcp) fn ends(&self, was_reset: bool) -> Ends {
         match &self.leftover {
             Some(ends) => **ends,
-            None => Ends::new(self.facts.client, self.halves.each_ref().map(Half::ends)),
+            None => Ends::new(self.facts.client, self.halves.each_ref().map(Half::ends), was_reset),
         }
     }
 }

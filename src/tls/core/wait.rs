@@ -126,7 +126,10 @@ impl Core {
                 }
                 self.half(side).is_given_up = true;
                 let failure = self.why(need, keys);
-                self.anomalies.note(failure.anomaly(), None, self.anomalies_kept);
+                // What both sides wait for is missing once.
+                if self.anomalies.count(failure.anomaly()) == 0 {
+                    self.anomalies.note(failure.anomaly(), None, self.anomalies_kept);
+                }
                 if matches!(self.handshake.info.decryption, Decryption::Pending) {
                     self.handshake.info.decryption = Decryption::Failed(failure.to_string());
                 }
