@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::base::anomaly::AnomalyKind;
 use crate::capture::link_type_name;
 use crate::har::Summary;
 use crate::run::{Format, Job, Report, Target};
@@ -149,7 +150,9 @@ fn reasons(out: &mut String, summary: &Summary) {
 fn faults(out: &mut String, report: &Report, verbose: u8) {
     let mut all = report.summary.anomalies.clone();
     all.merge(&report.seen.anomalies, SHOWN);
-    for seen in all.sorted() {
+    // Of packets whose times run backwards the line about their order has told.
+    let is_told = |kind| kind == AnomalyKind::TimeBackwards && report.capture.disorder.frames > 0;
+    for seen in all.sorted().into_iter().filter(|seen| !is_told(seen.kind)) {
         let frames: Vec<String> = seen.first.iter().map(|stamp| stamp.frame.0.to_string()).collect();
         let place = match frames.as_slice() {
             [] => String::new(),
