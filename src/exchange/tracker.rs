@@ -303,6 +303,9 @@ impl Open {
             (Side::Server, None) => {
                 if let Outcome::Aborted(reason) = outcome {
                     self.unanswered = Some((reason, span.last));
+                    if reason == Abort::Lost && self.anomalies.count(AnomalyKind::ResponseLost) == 0 {
+                        self.anomalies.note(AnomalyKind::ResponseLost, Some(span.last), 1);
+                    }
                 }
             }
         }

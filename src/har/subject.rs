@@ -84,6 +84,7 @@ impl<'a> Subject<'a> {
         };
         match &self.exchange.response {
             Some(response) => aborted(response.outcome),
+            None if self.connection.seen == [true, false] => Some("the server's packets are not in the capture".into()),
             None => {
                 let known: Option<Abort> = self.exchange.unanswered.map(|(reason, _)| reason);
                 let why = known.map(error).or_else(|| aborted(self.exchange.request.outcome));

@@ -115,6 +115,9 @@ impl Connection {
         if behind.is_some() {
             self.lose_step(side, lost, stamp, out);
         }
+        if side == Side::Server && self.waiting.has_lost_responses() {
+            self.waiting.note_hole();
+        }
         self.half(side).sent = start.saturating_add(len);
         self.half(side).is_behind_gap = true;
     }

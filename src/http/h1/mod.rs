@@ -179,6 +179,10 @@ impl Connection {
             self.accept_unseen(*chunk, out);
             return 0;
         }
+        if side == Side::Server && matches!(self.responses.state, State::UntilClose) && self.is_next_response(chunk) {
+            self.end(side, out);
+            return 0;
+        }
         let half = self.half(side);
         match &mut half.state {
             State::Head => self.head(side, *chunk, out),
@@ -441,6 +445,10 @@ impl Connection {
 
     /// Closes a response that was lost: the next one begins at `until` at the latest.
     fn tell_lost(&self, pending: Pending, until: u64, stamp: Stamp, out: Out<'_>) {
+        if !self.waiting.has_hole() {
+            // All of it is there, but it was no response.
+            return unanswered(pending.stream, Abort::Malformed, stamp, out);
+        }
         let until = self.waiting.next_acked().map_or(until, |next| next.min(until));
         let kind = match self.waiting.lost_of(&pending, until) {
             0 => HttpEventKind::Anomaly(AnomalyKind::ResponseLost, stamp),

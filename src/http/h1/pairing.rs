@@ -114,6 +114,8 @@ pub struct Waiting {
     /// Where bytes of the server were lost since the last response that was paired, and there may have been responses. It begins with the
     /// first hole and ends with the last.
     lost: Option<Range<u64>>,
+    /// Some of it is not in the capture, and not only no message.
+    has_hole: bool,
     /// Bytes of the client were lost since the last request, where there may have been requests.
     has_lost_requests: bool,
     settled: Option<Settled>,
@@ -159,6 +161,16 @@ impl Waiting {
         });
     }
 
+    /// What was lost is missing in the capture.
+    pub fn note_hole(&mut self) {
+        self.has_hole = true;
+    }
+
+    /// True when bytes are missing where there may have been responses; else there were only bytes that are no message.
+    pub fn has_hole(&self) -> bool {
+        self.has_hole
+    }
+
     /// A response begins here, and the bytes of the server were read up to the offset `read`. TLS says nothing of what was lost together
     /// with its handshake: what lies between, and is more than the framing of a record, was not read.
     pub fn note_unread(&mut self, read: u64, at: Position) {
@@ -167,6 +179,7 @@ impl Waiting {
             let from = read.max(front.position.acked);
             if at.sent > from.saturating_add(FRAMING) {
                 self.lose_responses(from..at.sent);
+                self.has_hole = true;
             }
         }
     }
@@ -271,6 +284,7 @@ impl Waiting {
     /// Removes the request that a final response belongs to, as [`Self::choose`] said, when those before it are gone.
     pub fn answer(&mut self, choice: Choice) -> Option<Pending> {
         self.lost = None;
+        self.has_hole = false;
         match choice {
             Choice::Of { .. } => {
                 self.settled = self

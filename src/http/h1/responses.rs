@@ -6,7 +6,7 @@ use super::pairing::{Choice, Method, Pending};
 use super::{Connection, HeadPlace, Out};
 use crate::base::anomaly::AnomalyKind;
 use crate::http::held::Held;
-use crate::http::{Headers, HttpEventKind, ResponseHead, Upgrade, Version};
+use crate::http::{Headers, HttpEventKind, ResponseHead, Upgrade, Version, detect};
 use crate::tcp::{Chunk, Position, Side, StreamEvent};
 
 impl Connection {
@@ -94,6 +94,17 @@ impl Connection {
             self.responses.fault(kind, first, out);
         }
         request
+    }
+
+    /// True when content that says nothing of its end is over: the client has read it and sent another request, which the server has
+    /// received and answers here.
+    pub(super) fn is_next_response(&self, chunk: &Chunk<'_>) -> bool {
+        let Position { sent, acked } = chunk.position;
+        let is_asked = self
+            .waiting
+            .front()
+            .is_some_and(|next| (1..=sent).contains(&next.position.acked) && acked > next.position.sent);
+        is_asked && detect::start(chunk.data, false) == detect::Start::Response
     }
 
     /// The response to an offer may be lost, and this one may answer a request behind it: then the offer was refused, and the
