@@ -57,6 +57,7 @@ impl Headers {
     }
 
     /// Value of the first field of that name, in any case.
+    #[inline]
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         let mut start = 0;
         self.ends.iter().find_map(|&ends| self.value_if(name, std::mem::replace(&mut start, ends.1), ends))
