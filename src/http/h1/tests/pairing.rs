@@ -153,8 +153,20 @@ fn pipelined_requests_get_the_last_responses() {
 #[test]
 fn garbage_in_the_place_of_a_response_is_told_on_its_request() {
     let (a, b) = (get("/a"), get("/b"));
-    let told = told(&[c(&a), s("HTTP/1.1 2000 No\r\nContent-Length: 0\r\n\r\n"), c(&b), s(&ok("B"))]);
-    assert_eq!(told, ["0 ! garbage-skipped", "0 < lost 39", "1 < \"B\""]);
+    let steps = [c(&a), s("HTTP/1.1 2000 No\r\nContent-Length: 0\r\n\r\n"), c(&b), s(&ok("B"))];
+    // Nothing is missing, so nothing is said to be.
+    assert_eq!(told(&steps), ["0 ! garbage-skipped", "1 < \"B\""]);
+    assert!(whole(&steps).contains(&"0 < abort Malformed 0".to_owned()));
+}
+
+#[test]
+fn content_without_an_end_ends_where_the_client_had_read_it() {
+    let (a, b) = (get("/a"), get("/b"));
+    let endless = "HTTP/1.1 200 OK\r\n\r\ncontent";
+    assert_eq!(told(&[c(&a), s(endless), c(&b), s(&ok("B"))]), ["0 < \"content\"", "1 < \"B\""]);
+    // Nobody asked for more: it is content.
+    let lines = told(&[c(&a), s(endless), s(&ok("B"))]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
 #[test]
