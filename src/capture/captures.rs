@@ -177,7 +177,7 @@ impl Captures {
         }
         if !self.is_seekable {
             self.shelf = Some(Box::new(Shelf::new(&self.limits, Some(segments()))));
-            if let [Some(head)] = self.heads.as_slice() {
+            for head in self.heads.iter().flatten().filter(|head| !head.reader.is_seekable()) {
                 head.reader.tell_idle();
             }
         }
@@ -310,7 +310,7 @@ impl Captures {
         head.record = head.reader.step(&mut self.ids);
         match head.record.as_ref().map(|record| &record.kind) {
             Some(Kind::Frame(frame)) => Some((frame.time, slot)),
-            // Nothing comes for a while from the only source.
+            // Nothing comes for a while. What other sources hold is later, or must wait for it: it is not known yet.
             None if head.reader.is_idle() => Some((Timestamp(i64::MIN), slot)),
             Some(Kind::Secrets { .. }) => Some((Timestamp(i64::MIN), slot)),
             None => {

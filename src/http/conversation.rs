@@ -74,6 +74,8 @@ struct Opening {
     line: usize,
     /// What is held may have begun in missing bytes.
     is_rest: bool,
+    /// Bytes are missing before what is held.
+    is_behind_hole: bool,
 }
 
 /// Bytes of a line behind which only its end tells what it is.
@@ -99,7 +101,9 @@ impl Conversation {
     /// The capture begins in the middle of the streams: their first bytes may be the rest of a line.
     pub fn begin_midway(&mut self) {
         if let State::Undecided(detection) = &mut self.state {
-            detection.sides.iter_mut().for_each(|opening| opening.is_rest = true);
+            for opening in &mut detection.sides {
+                (opening.is_rest, opening.is_behind_hole) = (true, true);
+            }
         }
     }
 
@@ -196,9 +200,10 @@ impl Conversation {
                 detection.held.push(side, event);
                 Start::Request
             }
-            StreamEvent::Gap { len, .. } => {
-                detection.lose(side, len.max(1));
-                detection.opening(side).is_rest = true;
+            StreamEvent::Gap { .. } => {
+                detection.forget(side);
+                let opening = detection.opening(side);
+                (opening.is_rest, opening.is_behind_hole) = (true, true);
                 Start::No
             }
             StreamEvent::Fin(_) | StreamEvent::Reset(_) => {
@@ -231,6 +236,12 @@ impl Conversation {
             for stamp in detection.sides.iter().filter_map(|opening| opening.stamp) {
                 self.note_garbage(stamp);
             }
+            for (side, opening) in Side::BOTH.into_iter().zip(&detection.sides) {
+                let role = self.role(side);
+                if let (true, State::Http1(connection)) = (opening.is_behind_hole, &mut self.state) {
+                    connection.begin_behind_hole(role);
+                }
+            }
             if let Some((side, stamp)) = cut {
                 self.push(side, StreamEvent::Gap { len: 0, stamp }, out);
             }
@@ -259,7 +270,7 @@ impl Detection {
             self.held.push(side, StreamEvent::Data(chunk));
             return Start::More;
         }
-        let is_first = self.opening(side).garbage == 0;
+        let is_first = self.opening(side).garbage == 0 && !self.opening(side).is_behind_hole;
         let before = self.held.bytes_of(side);
         let found = if before.is_empty() {
             judge(chunk.data, is_first)
@@ -285,6 +296,11 @@ impl Detection {
                 // What was held spoiled it: the chunk alone may begin with a message.
                 let is_start = !before.is_empty() && detect::start(chunk.data, false) != Start::No;
                 self.search(side, chunk, is_start, limits)
+            }
+            Start::Request if !before.is_empty() && is_before_request(&before, chunk.data) => {
+                self.discard(side, before.len() as u64, chunk.span.first);
+                self.held.push(side, StreamEvent::Data(chunk));
+                found
             }
             Start::Request | Start::Response | Start::Http2 => {
                 self.held.push(side, StreamEvent::Data(chunk));
@@ -328,16 +344,16 @@ impl Detection {
 
     /// Bytes of that side are no HTTP: forgets what is held of it.
     fn discard(&mut self, side: Side, len: u64, stamp: Stamp) {
-        self.lose(side, len);
-        self.opening(side).stamp.get_or_insert(stamp);
+        self.forget(side);
+        let opening = self.opening(side);
+        opening.garbage = opening.garbage.saturating_add(len);
+        opening.stamp.get_or_insert(stamp);
     }
 
-    /// Bytes of that side are missing, or no HTTP: forgets what is held of it.
-    fn lose(&mut self, side: Side, len: u64) {
+    /// Forgets what is held of a side.
+    fn forget(&mut self, side: Side) {
         self.held.forget(side);
-        let opening = self.opening(side);
-        opening.line = 0;
-        opening.garbage = opening.garbage.saturating_add(len);
+        self.opening(side).line = 0;
     }
 
     /// True when both sides have said a lot, and none of it was HTTP.
@@ -352,6 +368,14 @@ impl Detection {
             Side::Server => server,
         }
     }
+}
+
+/// True when a segment begins with a request of its own, and the bytes before it, without a line end, begin none.
+fn is_before_request(before: &[u8], segment: &[u8]) -> bool {
+    memchr(b'\n', before).is_none()
+        && !detect::has_known_method(before)
+        && detect::has_known_method(segment)
+        && detect::start(segment, false) == Start::Request
 }
 
 /// Judges the bytes that a side, or a chunk of it, begins with.

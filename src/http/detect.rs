@@ -105,10 +105,16 @@ fn request_ends(line: &[u8]) -> bool {
 /// True when the line behind the start line of a head is a field, or the end.
 pub fn is_head(bytes: &[u8]) -> bool {
     let line = memchr(b'\n', bytes).map_or(&[][..], |end| &bytes[end + 1..]);
-    match line.iter().position(|&byte| !is_token(byte)) {
-        Some(0) => matches!(line.first(), Some(b'\r' | b'\n')),
-        Some(end) => matches!(line.get(end), Some(b':' | b' ' | b'\t')),
-        None => true,
+    begins_fields(line, true) != Some(false)
+}
+
+/// Whether bytes behind a start line begin with a field, or are the end of the head; `None` when there are too few. When it is not
+/// `first`, the start of a name stands before them.
+pub fn begins_fields(bytes: &[u8], first: bool) -> Option<bool> {
+    match bytes.iter().position(|&byte| !is_token(byte)) {
+        Some(0) if first => Some(matches!(bytes.first(), Some(b'\r' | b'\n'))),
+        Some(end) => Some(matches!(bytes.get(end), Some(b':' | b' ' | b'\t'))),
+        None => None,
     }
 }
 

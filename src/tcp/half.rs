@@ -438,9 +438,7 @@ impl Half {
     /// Gives up the wait for the other side when it must not go on any longer. Returns true when it did: there may be more.
     pub(super) fn lose_wait(&mut self, now: Stamp, limits: &Limits, out: &mut Out<'_>) -> bool {
         match self.assembler.first_waiting() {
-            Some((after, shown)) if !self.fin_told && self.is_too_much(shown, now, limits) => {
-                self.assembler.pop(after, out)
-            }
+            Some(shown) if !self.fin_told && self.is_too_much(shown, now, limits) => self.assembler.pop_first(out),
             _ => false,
         }
     }

@@ -135,13 +135,18 @@ impl Assembler {
     /// Hands on held pieces that are in order, as long as their `after` is at most `reached`. Returns true when something was
     /// handed on.
     pub fn pop(&mut self, reached: u64, out: &mut Out<'_>) -> bool {
+        self.pop_until(reached, u64::MAX, out)
+    }
+
+    /// [`Self::pop`] up to an offset.
+    fn pop_until(&mut self, reached: u64, until: u64, out: &mut Out<'_>) -> bool {
         if self.held.is_none() {
             return false;
         }
         let mut moved = false;
         while let Some(held) = &mut self.held {
             let Some(first) = held.pieces.first_entry() else { break };
-            if *first.key() != self.next || first.get().link.after > reached {
+            if *first.key() != self.next || first.get().link.after > reached || self.next >= until {
                 break;
             }
             #[cfg(test)]
@@ -158,6 +163,14 @@ impl Assembler {
         }
         self.settle_lease();
         moved
+    }
+
+    /// Hands on the first held piece when it is next in order, whatever it waits for. Returns true when it was.
+    pub fn pop_first(&mut self, out: &mut Out<'_>) -> bool {
+        let end =
+            self.held.as_ref().and_then(|held| held.pieces.first_key_value()).map(|(_, piece)| piece.content.len());
+        let end = end.map(|len| self.next + len);
+        self.pop_until(u64::MAX, end.unwrap_or(self.next), out)
     }
 
     /// Declares the hole at the next offset lost, up to `until` or the first held piece, whichever comes first. `stamp` tells
@@ -235,10 +248,10 @@ impl Assembler {
         Some((self.next..start, piece.span.first))
     }
 
-    /// When the first held piece is next in order and waits for its `after` only: that threshold, and its stamp.
-    pub fn first_waiting(&self) -> Option<(u64, Stamp)> {
+    /// When the first held piece is next in order and waits for its `after` only: its stamp.
+    pub fn first_waiting(&self) -> Option<Stamp> {
         let (&start, piece) = self.held.as_ref()?.pieces.first_key_value()?;
-        (start == self.next).then_some((piece.link.after, piece.span.first))
+        (start == self.next).then_some(piece.span.first)
     }
 
     /// End of the last held piece, or the next offset when nothing is held.

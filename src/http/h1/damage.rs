@@ -138,7 +138,7 @@ impl Connection {
             Abort::Lost => AnomalyKind::BytesLost,
             _ => AnomalyKind::HeadCut,
         };
-        let progress = self.requests.progress();
+        let (progress, segment) = (self.requests.progress(), self.responses.segment);
         let half = match side {
             Side::Client => &mut self.requests,
             Side::Server => &mut self.responses,
@@ -166,7 +166,7 @@ impl Connection {
                 }
                 Side::Server => {
                     // A cut response that may belong to several requests is shown on none of them.
-                    if self.waiting.choose(position, progress) != Choice::Undecided
+                    if self.waiting.choose(position, segment, progress) != Choice::Undecided
                         && let Some((head, faults)) = head::response(lines, span, &self.limits)
                     {
                         let place = HeadPlace { position, end: None, last: span };

@@ -51,6 +51,8 @@ pub struct Half {
     pub sent: u64,
     /// Bytes of the message are missing.
     pub has_lost: bool,
+    /// Offset of the segment in which the message began, or the search for it.
+    pub segment: u64,
     /// Nothing came yet behind a hole.
     pub is_behind_gap: bool,
     /// The content may never come: what follows the head may be the next head.
@@ -76,6 +78,7 @@ impl Half {
             last: Span::default(),
             sent: 0,
             has_lost: false,
+            segment: 0,
             is_behind_gap: false,
             may_lack_content: false,
             expects_continue: false,

@@ -88,6 +88,11 @@ impl Connection {
         }
     }
 
+    /// Bytes of that side are missing before the first ones that come, or may be: the capture begins in the middle.
+    pub fn begin_behind_hole(&mut self, side: Side) {
+        self.lose(side, 0..0);
+    }
+
     /// When the oldest of what was taken in and not told came.
     pub fn pending_since(&self) -> Option<Timestamp> {
         let heads = [&self.requests, &self.responses].into_iter().filter_map(|half| half.reader.pending_since());
@@ -151,6 +156,10 @@ impl Connection {
 
     fn data(&mut self, side: Side, chunk: Chunk<'_>, out: Out<'_>) {
         let mut rest = chunk;
+        let half = self.half(side);
+        if !half.reader.is_holding() {
+            half.segment = chunk.position.sent;
+        }
         if std::mem::take(&mut self.half(side).is_behind_gap) && side == Side::Server {
             self.waiting.bound_loss(chunk.position.sent);
         }
@@ -179,8 +188,11 @@ impl Connection {
             self.accept_unseen(*chunk, out);
             return 0;
         }
-        if side == Side::Server && matches!(self.responses.state, State::UntilClose) && self.is_next_response(chunk) {
-            self.end(side, out);
+        if side == Side::Server && self.responses.is_in_content() && self.is_next_response(chunk) {
+            match self.responses.state {
+                State::UntilClose => self.end(side, out),
+                _ => self.responses.abort(Abort::Lost, chunk.span.first, out),
+            }
             return 0;
         }
         let half = self.half(side);
@@ -254,7 +266,8 @@ impl Connection {
         let is_answer_to_simple =
             side == Side::Server && self.waiting.front().is_some_and(|request| request.version == Version::Http09);
         let is_first = side == Side::Client && self.next == 0;
-        let (progress, read) = (self.requests.progress(), self.responses.sent);
+        let progress = self.requests.progress();
+        let (read, segment) = (self.responses.sent, self.responses.segment);
         let half = match side {
             Side::Client => &mut self.requests,
             Side::Server => &mut self.responses,
@@ -318,7 +331,7 @@ impl Connection {
                             self.request(head, faults, place, out);
                         }
                     }
-                    Side::Server if self.waiting.choose(position, progress) == Choice::Undecided => {
+                    Side::Server if self.waiting.choose(position, segment, progress) == Choice::Undecided => {
                         let (bytes, offset) = (bytes.to_vec(), chunk.offset);
                         half.reader.clear();
                         let head = Chunk { data: &bytes, span, offset, position };

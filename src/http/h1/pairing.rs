@@ -119,6 +119,10 @@ pub struct Waiting {
     /// Bytes of the client were lost since the last request, where there may have been requests.
     has_lost_requests: bool,
     settled: Option<Settled>,
+    /// A response was given to a request of several that it may have belonged to: so may all that follow.
+    is_in_doubt: bool,
+    /// The client was seen to send requests while it read the responses to earlier ones.
+    slides: bool,
 }
 
 impl Waiting {
@@ -126,6 +130,8 @@ impl Waiting {
     pub fn add(&mut self, mut pending: Pending) {
         pending.is_behind_hole = std::mem::take(&mut self.has_lost_requests);
         self.pipelines |= self.queue.back().is_some_and(|before| before.position.acked >= pending.position.acked);
+        self.slides |= self.lost.is_none()
+            && self.queue.back().is_some_and(|before| before.position.acked < pending.position.acked);
         self.queue.push_back(pending);
     }
 
@@ -228,8 +234,9 @@ impl Waiting {
         self.pipelines |= self.queue.front().is_some_and(|next| next.position.acked < end);
     }
 
-    /// Whose response it is that begins here. `request` is what of the client has been handed on.
-    pub fn choose(&self, at: Position, request: Progress) -> Choice {
+    /// Whose response it is that begins here, in the segment that begins at `segment`. `request` is what of the client has been handed
+    /// on.
+    pub fn choose(&self, at: Position, segment: u64, request: Progress) -> Choice {
         if self.owed > 0 {
             return Choice::Nobody { passed: 0 };
         }
@@ -242,8 +249,10 @@ impl Waiting {
             pending.position.acked <= at.sent && (at.acked == 0 || at.acked > pending.position.sent)
         };
         if self.lost.is_none() {
-            return match front.position.acked <= at.sent && (!front.is_behind_hole || may_answer(front)) {
-                true => Choice::Of { passed: 0, is_sure: !(front.is_behind_hole && self.pipelines) },
+            return match may_answer(front) {
+                true => {
+                    Choice::Of { passed: 0, is_sure: !(self.is_in_doubt || front.is_behind_hole && self.pipelines) }
+                }
                 false => Choice::Nobody { passed: 0 },
             };
         }
@@ -256,15 +265,17 @@ impl Waiting {
         }
         let is_alone = !self.queue.get(count).map_or(self.has_lost_requests, |next| next.is_behind_hole);
         let end = last.end.or(request.end).filter(|_| at.acked > 0);
+        // Content may hold what looks like a response; servers begin theirs with a segment.
+        let is_sure = (at.sent == segment || !self.has_hole) && !self.is_in_doubt;
         match end {
-            _ if !self.may_be_answered(last) => Choice::Of { passed, is_sure: true },
+            _ if !self.may_be_answered(last) => Choice::Of { passed, is_sure: !self.is_in_doubt },
             Some(end) if at.acked >= end.saturating_add(REQUEST_MIN) => Choice::Nobody { passed: count },
-            Some(_) => Choice::Of { passed, is_sure: true },
+            Some(_) => Choice::Of { passed, is_sure },
             // Its own end is lost, and what was lost behind it may have been answered as well.
             None if at.acked >= request.sent.saturating_add(REQUEST_MIN) || !is_alone => {
                 Choice::Nobody { passed: count }
             }
-            None => Choice::Of { passed, is_sure: true },
+            None => Choice::Of { passed, is_sure },
         }
     }
 
@@ -277,16 +288,18 @@ impl Waiting {
     /// been answered in lost bytes.
     pub fn settle(&mut self, found: usize, among: usize) -> usize {
         self.owed += found.saturating_sub(among);
-        self.settled = Some(Settled { left: found.min(among), is_sure: found == among });
+        let is_sure = found == among && !self.slides && !self.is_in_doubt;
+        self.is_in_doubt |= !is_sure;
+        self.settled = Some(Settled { left: found.min(among), is_sure });
         among.saturating_sub(found)
     }
 
     /// Removes the request that a final response belongs to, as [`Self::choose`] said, when those before it are gone.
     pub fn answer(&mut self, choice: Choice) -> Option<Pending> {
-        self.lost = None;
-        self.has_hole = false;
         match choice {
             Choice::Of { .. } => {
+                self.lost = None;
+                self.has_hole = false;
                 self.settled = self
                     .settled
                     .take()

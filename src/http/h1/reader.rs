@@ -87,6 +87,10 @@ pub struct HeadReader {
     blank: BlankLine,
     /// True when the start line in `held` is whole and good.
     has_start_line: bool,
+    /// Bytes of the start line.
+    fields_at: usize,
+    /// True when what stands behind it looks like fields.
+    has_fields: bool,
     /// Offset behind the last line that was no start line: another line begins there.
     next_line: Option<u64>,
     /// The line that is read may have begun in missing bytes.
@@ -105,6 +109,8 @@ impl HeadReader {
             position: Position::default(),
             blank: BlankLine::default(),
             has_start_line: false,
+            fields_at: 0,
+            has_fields: false,
             next_line: None,
             is_rest: false,
         }
@@ -150,7 +156,21 @@ impl HeadReader {
                     return Found::Garbage { used: at };
                 }
                 Some(true) => return self.found(chunk, from_hold, at),
-                Some(false) => self.has_start_line = true,
+                Some(false) => {
+                    self.has_start_line = true;
+                    self.fields_at = if from_hold { self.held.len() } else { at };
+                }
+            }
+        }
+        if !in_step && !self.has_fields {
+            // What was searched for may stand in content as well: there no fields follow.
+            match detect::begins_fields(&data[at..], self.held.len() <= self.fields_at) {
+                Some(true) => self.has_fields = true,
+                Some(false) => {
+                    self.clear();
+                    return Found::Garbage { used: at };
+                }
+                None => {}
             }
         }
         let end = self.blank.find(&data[at..]).map(|len| at + len);
@@ -216,6 +236,7 @@ impl HeadReader {
         self.span = None;
         self.blank = BlankLine::default();
         self.has_start_line = false;
+        self.has_fields = false;
     }
 
     fn found<'a>(&'a self, chunk: Chunk<'a>, from_hold: bool, used: usize) -> Found<'a> {

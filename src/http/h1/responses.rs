@@ -70,7 +70,7 @@ impl Connection {
         let HeadPlace { position, end, last } = place;
         let first = head.span.first;
         self.free_requests(position, out);
-        let choice = self.waiting.choose(position, self.requests.progress());
+        let choice = self.waiting.choose(position, self.responses.segment, self.requests.progress());
         let (Choice::Of { passed, .. } | Choice::Nobody { passed }) = choice else { return None };
         for _ in 0..passed {
             if let Some(passed) = self.waiting.pop() {
@@ -96,9 +96,13 @@ impl Connection {
         request
     }
 
-    /// True when content that says nothing of its end is over: the client has read it and sent another request, which the server has
+    /// True when content is over that says nothing of its end, or misses bytes, or answers a request that nobody saw (it may have been HEAD): the client has read it and sent another request, which the server has
     /// received and answers here.
     pub(super) fn is_next_response(&self, chunk: &Chunk<'_>) -> bool {
+        let is_open = matches!(self.responses.state, State::UntilClose);
+        if !is_open && self.responses.stream.is_some() && !self.responses.has_lost {
+            return false;
+        }
         let Position { sent, acked } = chunk.position;
         let is_asked = self
             .waiting

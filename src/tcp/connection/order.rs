@@ -45,10 +45,9 @@ impl Connection {
     fn untie(&mut self, slot: Slot, rules: &Rules, out: &mut Sink<'_>) -> bool {
         let waiting = |half: &Half| if half.fin_told { None } else { half.assembler.first_waiting() };
         let [Some(client), Some(server)] = self.halves.each_ref().map(waiting) else { return false };
-        let (side, after) =
-            if client.1.frame > server.1.frame { (Side::Client, client.0) } else { (Side::Server, server.0) };
+        let side = if client.frame > server.frame { Side::Client } else { Side::Server };
         let half = &mut self.halves[side.index()];
-        telling!(self, side, slot, rules, out, |emit| half.assembler.pop(after, emit))
+        telling!(self, side, slot, rules, out, |emit| half.assembler.pop_first(emit))
     }
 
     /// Hands on all that waits, with gaps where bytes are missing: the connection is over.

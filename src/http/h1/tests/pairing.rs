@@ -153,7 +153,8 @@ fn pipelined_requests_get_the_last_responses() {
 #[test]
 fn garbage_in_the_place_of_a_response_is_told_on_its_request() {
     let (a, b) = (get("/a"), get("/b"));
-    let steps = [c(&a), s("HTTP/1.1 2000 No\r\nContent-Length: 0\r\n\r\n"), c(&b), s(&ok("B"))];
+    let answer = ok("B");
+    let steps = [c(&a), s("HTTP/1.1 2000 No\r\nContent-Length: 0\r\n\r\n"), c(&b), s(&answer)];
     // Nothing is missing, so nothing is said to be.
     assert_eq!(told(&steps), ["0 ! garbage-skipped", "1 < \"B\""]);
     assert!(whole(&steps).contains(&"0 < abort Malformed 0".to_owned()));
