@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods, reason = "waits for other processes")]
 #![cfg(unix)]
 
+mod support;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::blocks::{PACKET, at_time, blocks, time};
 
 const HARDUMP: &str = env!("CARGO_BIN_EXE_hardump");
 
@@ -279,10 +282,25 @@ fn a_har_that_cannot_be_written_is_told_and_packets_go_on() {
 #[test]
 fn files_rotate_without_losing_an_entry() {
     // The capture again and again, in time that lets it rotate in between.
-    let times = 30;
-    let bytes = fs::read(capture()).unwrap().repeat(times);
+    let times = 30_u64;
+    let once = fs::read(capture()).unwrap();
+    let again = |turn: u64| -> Vec<u8> {
+        let later = |&(kind, block): &(u32, &[u8])| match kind {
+            // A minute later each time, in microseconds.
+            PACKET => at_time(block, time(block) + turn * 60_000_000),
+            _ => block.to_vec(),
+        };
+        blocks(&once).iter().flat_map(later).collect()
+    };
+    let turns: Vec<Vec<u8>> = (0..times).map(again).collect();
+    let bytes = turns.concat();
     assert!(bytes.len() > 2_000_000);
-    let stage = Stage::new(&format!("for n in $(seq {times}); do cat {}; sleep 0.08; done", capture().display()));
+    let folder = tempfile::tempdir().unwrap();
+    for (turn, bytes) in turns.iter().enumerate() {
+        fs::write(folder.path().join(turn.to_string()), bytes).unwrap();
+    }
+    let source = folder.path().display();
+    let stage = Stage::new(&format!("for n in $(seq 0 {}); do cat {source}/$n; sleep 0.08; done", times - 1));
     let out = stage.path("out.har");
     let host = stage.host();
     let output = stage.start(&out, &["--rotate-megabytes", "1"]).wait_with_output().unwrap();

@@ -194,9 +194,9 @@ fn connections_that_rest_are_over_whatever_the_clocks_say_and_the_number_of_shar
     let folder = tempfile::tempdir().unwrap();
     let (capture, _) = generated(folder.path(), Kind::Http1, "rests.pcap");
     let bytes = fs::read(&capture).unwrap();
-    // Every third connection has nothing for nine hours.
-    let rested = retimed(&bytes, 6, |client, part, seconds| {
-        let is_silent = client % 3 == 0 && (1..4).contains(&part);
+    // Every third connection has nothing for fifteen hours.
+    let rested = retimed(&bytes, 8, |client, part, seconds| {
+        let is_silent = client % 3 == 0 && (1..6).contains(&part);
         (!is_silent).then(|| seconds + ahead(client) + 10_800 * part as u32)
     });
     fs::write(&capture, rested).unwrap();

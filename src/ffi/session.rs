@@ -145,6 +145,13 @@ impl Inner {
         Ok(())
     }
 
+    /// Frames that are held back wait for nothing when nothing comes.
+    fn poll(&mut self) {
+        if let Stage::Open(session) = &mut self.stage {
+            session.poll();
+        }
+    }
+
     fn counts(&self) -> (u64, u64) {
         match &self.stage {
             Stage::New | Stage::Failed => (0, 0),
@@ -386,7 +393,15 @@ pub unsafe extern "C" fn harshark_packets(session: *const Handle) -> u64 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn harshark_entries(session: *const Handle) -> u64 {
     // SAFETY: the caller vouches for it.
-    guard(|_| 0, || unsafe { with(session, |inner| Ok(inner.counts().1)) })
+    guard(
+        |_| 0,
+        || unsafe {
+            with(session, |inner| {
+                inner.poll();
+                Ok(inner.counts().1)
+            })
+        },
+    )
 }
 
 /// What came of it so far, as JSON.

@@ -21,6 +21,8 @@ pub struct Session {
     feed: Option<Feed>,
     /// Frames held back until those before them are there.
     shelf: Shelf,
+    /// Frames came since [`Self::poll`].
+    has_news: bool,
 }
 
 /// What came of a session.
@@ -55,6 +57,7 @@ impl Session {
             limits: options.limits.clone(),
             feed: None,
             shelf: Shelf::new(&options.limits, Some(segments::told(&options.limits))),
+            has_news: false,
         }
     }
 
@@ -102,6 +105,7 @@ impl Session {
         if !self.links.contains(&frame.link_type) {
             self.links.insert(frame.link_type);
         }
+        self.has_news = true;
         self.shelf.put(frame);
         self.hand_on()
     }
@@ -112,6 +116,16 @@ impl Session {
             self.engine.push(&frame);
         }
         self.engine.failure().map_or(Ok(()), Err)
+    }
+
+    /// What is known is asked for. When nothing came since it was asked for last, frames that are held back wait for nothing.
+    pub fn poll(&mut self) {
+        if !std::mem::take(&mut self.has_news) {
+            self.shelf.release();
+            while let Some(frame) = self.shelf.next() {
+                self.engine.push(&frame);
+            }
+        }
     }
 
     /// Gives the engine every frame that came: somebody wants to know what is in them.

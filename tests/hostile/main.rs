@@ -24,6 +24,7 @@ use serde_json::Value;
 fn limits() -> Limits {
     Limits {
         memory: 512 << 10,
+        order_memory: 16 << 10,
         waiting: 64 << 10,
         capture_interfaces: 100,
         fragment_memory: 16 << 10,

@@ -181,7 +181,7 @@ impl Waiting {
     /// with its handshake: what lies between, and is more than the framing of a record, was not read.
     pub fn note_unread(&mut self, read: u64, at: Position) {
         const FRAMING: u64 = 96;
-        if let (None, Some(front), 2..) = (&self.lost, self.queue.front(), self.queue.len()) {
+        if let (None, Some(front)) = (&self.lost, self.queue.front()) {
             let from = read.max(front.position.acked);
             if at.sent > from.saturating_add(FRAMING) {
                 self.lose_responses(from..at.sent);
