@@ -9,7 +9,7 @@ use crate::tls::failure::Failure;
 use crate::tls::half::Epoch;
 use crate::tls::handshake::Step;
 use crate::tls::keylog::KeyLog;
-use crate::tls::record::{Record, content};
+use crate::tls::record::{HEADER, Record, content};
 
 impl Core {
     pub(super) fn take_content(
@@ -20,8 +20,10 @@ impl Core {
         keys: &KeyLog,
         out: Sink<'_>,
     ) {
-        let (span, position) = (record.span, record.position);
         let text = record.body.get(opened.range).unwrap_or_default();
+        // The text ends where the record does, so that what acknowledges the one acknowledges the other.
+        let framing = (HEADER + record.body.len()).saturating_sub(text.len());
+        let (span, position) = (record.span, record.position.after(framing));
         match opened.kind {
             content::APPLICATION_DATA => {
                 let half = self.half(side);
