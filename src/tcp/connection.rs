@@ -401,6 +401,7 @@ impl Connection {
     }
 
     /// Takes the segment's bytes, and its FIN.
+    #[inline(always)]
     fn take(&mut self, slot: Slot, side: Side, segment: &Segment<'_>, link: Link, rules: &Rules, out: &mut Sink<'_>) {
         let header = &segment.header;
         let is_fin = header.flags.has(TcpFlags::FIN);

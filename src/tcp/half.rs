@@ -389,6 +389,7 @@ impl Half {
     }
 
     /// Hands on or holds the bytes of one segment, and notes those that were cut off. Returns what was new.
+    #[inline]
     pub(super) fn take(&mut self, at: u64, data: &[u8], cut: u64, span: Span, link: Link, out: &mut Out<'_>) -> Stored {
         if self.fin_told {
             return Stored { fresh: 0, differs: false };
