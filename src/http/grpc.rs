@@ -17,7 +17,7 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, Lease, Limits, Span, Stamp};
 
 use super::inflate::{self, Fault};
-use super::resync::{Place, Resync, Verdict};
+use super::resync::{Place, Resync, Unread, Verdict};
 use super::{Completeness, Headers, h1};
 
 /// What the decoder hands on.
@@ -78,7 +78,7 @@ pub struct Decoder {
     /// Bytes were missing: what does not fit is passed over up to messages that do.
     has_lost: bool,
     /// Bytes passed over since messages were read last, and where the first of them were.
-    unread: Option<(u64, Stamp)>,
+    unread: Unread,
     last: Stamp,
     lease: Lease,
 }
@@ -134,7 +134,7 @@ impl Decoder {
             state: State::InStep,
             resync: Resync::new(limits.message.saturating_add(PREFIX), budget),
             has_lost: false,
-            unread: None,
+            unread: Unread::default(),
             last: Stamp::default(),
             lease: budget.lease(),
         })
@@ -233,10 +233,7 @@ impl Decoder {
     }
 
     fn pass_over(&mut self, bytes: u64) {
-        if bytes > 0 {
-            let (unread, _) = self.unread.get_or_insert((0, self.last));
-            *unread = unread.saturating_add(bytes);
-        }
+        self.unread.add(bytes, self.last);
     }
 
     fn tell_unread(&mut self, out: &mut dyn FnMut(GrpcEvent<'_>)) {

@@ -3,7 +3,7 @@
 //! Senders write whole messages, so segments, records and DATA frames mostly begin with one. A chunk is believed when the messages
 //! that begin with it are well-formed and end where a chunk ends, or are followed by more of their kind.
 
-use crate::base::{Budget, Lease, Span};
+use crate::base::{Budget, Lease, Span, Stamp};
 
 /// Whether a place is the start of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,25 @@ impl Place<'_> {
     pub(super) fn is_chunk_end(&self, at: usize) -> bool {
         let before = self.ends.binary_search_by_key(&(self.start + at), |&(end, _)| end);
         before.is_ok_and(|before| at >= before * CHUNK)
+    }
+}
+
+/// Bytes that were not read as messages, until they are told.
+#[derive(Debug, Default)]
+pub(super) struct Unread(Option<(u64, Stamp)>);
+
+impl Unread {
+    /// Adds bytes; `last` is the last packet taken in so far. The first one added to is kept.
+    pub(super) fn add(&mut self, bytes: u64, last: Stamp) {
+        if bytes > 0 {
+            let (unread, _) = self.0.get_or_insert((0, last));
+            *unread = unread.saturating_add(bytes);
+        }
+    }
+
+    /// Their number and the packet, to be told once.
+    pub(super) fn take(&mut self) -> Option<(u64, Stamp)> {
+        self.0.take()
     }
 }
 

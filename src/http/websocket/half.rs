@@ -8,7 +8,7 @@ use crate::base::anomaly::AnomalyKind;
 use crate::base::{Budget, Lease, Limits, Span, Stamp};
 use crate::http::Completeness;
 use crate::http::inflate::{self, Fault};
-use crate::http::resync::Resync;
+use crate::http::resync::{Resync, Unread};
 use crate::tcp::Side;
 
 type Out<'o> = &'o mut dyn FnMut(WebSocketEvent<'_>);
@@ -43,7 +43,7 @@ pub(super) struct Half {
     /// The next frame may go on with a message whose start is missing.
     may_be_inside: bool,
     /// Bytes passed over since frames were read last, and where the first of them were.
-    unread: Option<(u64, Stamp)>,
+    unread: Unread,
     wants_mask: bool,
 }
 
@@ -109,7 +109,7 @@ impl Half {
             resync: Resync::new(limits.message.saturating_add(HEADER_MAX), budget),
             has_lost: false,
             may_be_inside: false,
-            unread: None,
+            unread: Unread::default(),
             wants_mask: side == Side::Client,
         }
     }
@@ -197,10 +197,7 @@ impl Half {
     }
 
     fn pass_over(&mut self, bytes: u64) {
-        if bytes > 0 {
-            let (unread, _) = self.unread.get_or_insert((0, self.last));
-            *unread = unread.saturating_add(bytes);
-        }
+        self.unread.add(bytes, self.last);
     }
 
     fn tell_unread(&mut self, out: Out<'_>) {
