@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 import pyarrow.json as pj
 
 # A table of one's own, to join with.
-TEAMS = {"app.test": "front", "api.test": "back"}
+TEAMS = {"app.test": "front", "api.test": "back", "cdn.test": "edge", "shop.example": "shop"}
 
 
 def convert(harshark, captures, folder):
